@@ -1,0 +1,223 @@
+"""The whole error tree. The docstring of a class is its default message; `status` is its HTTP answer.
+
+Two branches decide what a function does with a fault: `Passing` may pass (answer 503, try again), `Refused` will not
+(an HTTP door answers 4xx; an event function keeps a dead letter and answers 200).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of a document: where (JSON pointer, RFC 6901) and what."""
+
+    pointer: str
+    message: str
+
+    def as_json(self) -> dict[str, str]:
+        return {"pointer": self.pointer, "detail": self.message}
+
+
+class ObservatoryError(Exception):
+    """Something went wrong."""
+
+    status = 500
+    slug = "internal"
+
+    def __init__(self, message: str | None = None, *, faults: Sequence[Fault] = ()) -> None:
+        self.faults = tuple(faults)
+        super().__init__(message or self.__class__.__doc__ or "")
+
+    @property
+    def message(self) -> str:
+        return str(self.args[0])
+
+
+class Passing(ObservatoryError):
+    """A part that this needs is away for the moment; try again."""
+
+    status = 503
+    slug = "unavailable"
+    retry_after_seconds = 2
+
+
+class StoreUnavailable(Passing):
+    """The job store does not answer or is full; nothing was stored. Try again."""
+
+    slug = "store-unavailable"
+
+
+class BrokerUnavailable(Passing):
+    """The broker does not answer. Try again."""
+
+    slug = "broker-unavailable"
+
+
+class Draining(Passing):
+    """This instance is shutting down and takes no more work. Try again."""
+
+    slug = "draining"
+
+
+class Overloaded(Passing):
+    """More requests are waiting than this instance can hold. Try again."""
+
+    slug = "overloaded"
+
+
+class Refused(ObservatoryError):
+    """The request cannot be carried out as it is."""
+
+    status = 400
+    slug = "refused"
+
+
+class MalformedJson(Refused):
+    """The body is not valid JSON."""
+
+    slug = "malformed-json"
+
+
+class MalformedEvent(Refused):
+    """The request is not a valid CloudEvent."""
+
+    slug = "malformed-event"
+
+
+class MalformedRequest(Refused):
+    """The request is not well formed."""
+
+    slug = "malformed-request"
+
+
+class ContractViolation(Refused):
+    """The document breaks its schema."""
+
+    status = 422
+    slug = "contract-violation"
+
+
+class UnknownEventType(Refused):
+    """No such event type is accepted here."""
+
+    status = 422
+    slug = "unknown-event-type"
+
+
+class UnknownTaskType(Refused):
+    """No task of that type is known."""
+
+    status = 422
+    slug = "unknown-task-type"
+
+
+class UnknownQueue(Refused):
+    """No queue of that name is declared."""
+
+    status = 422
+    slug = "unknown-queue"
+
+
+class UnsupportedMediaType(Refused):
+    """The content type is not accepted here."""
+
+    status = 415
+    slug = "unsupported-media-type"
+
+
+class ContentTooLarge(Refused):
+    """The request body is larger than allowed."""
+
+    status = 413
+    slug = "content-too-large"
+
+
+class HeadersTooLarge(Refused):
+    """The request headers are larger than allowed."""
+
+    status = 431
+    slug = "headers-too-large"
+
+
+class RequestTimeout(Refused):
+    """The request body did not arrive in time."""
+
+    status = 408
+    slug = "request-timeout"
+
+
+class NotFound(Refused):
+    """There is nothing at this address."""
+
+    status = 404
+    slug = "not-found"
+
+
+class JobNotFound(NotFound):
+    """There is no job with this id."""
+
+    slug = "job-not-found"
+
+
+class MethodNotAllowed(Refused):
+    """This address does not take this method."""
+
+    status = 405
+    slug = "method-not-allowed"
+
+
+class Conflict(Refused):
+    """The request collides with what is already there."""
+
+    status = 409
+    slug = "conflict"
+
+
+class IdempotencyConflict(Conflict):
+    """This key was already used for another request; use a new key, or send the same request."""
+
+    slug = "idempotency-conflict"
+
+
+class UniqueKeyTaken(Conflict):
+    """Another job that has not ended holds this unique_key."""
+
+    slug = "unique-key-taken"
+
+
+class IllegalMove(Conflict):
+    """The job is in a state from which this is not possible."""
+
+    slug = "illegal-move"
+
+
+class LeaseLost(Conflict):
+    """The lease of this attempt is no longer held; the write changed nothing."""
+
+    slug = "lease-lost"
+
+
+class Forbidden(Refused):
+    """This is not allowed here."""
+
+    status = 403
+    slug = "forbidden"
+
+
+class ConfigurationError(ObservatoryError):
+    """A setting, file or folder is not usable as it is."""
+
+    slug = "configuration"
+
+
+class DataFolderTooNew(ConfigurationError):
+    """The data folder was written by a newer version."""
+
+    slug = "data-folder-too-new"
+
+
+class DataFolderInUse(ConfigurationError):
+    """Another instance holds the data folder."""
+
+    slug = "data-folder-in-use"

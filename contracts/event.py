@@ -1,0 +1,60 @@
+"""The event: one CloudEvent 1.0, held as the document of the CloudEvents JSON format."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from contracts import strict_json
+
+SPEC_VERSION = "1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A CloudEvent, frozen: `document` is its JSON-format object and is never changed after construction.
+
+    Context attributes are its members (all strings); `data` holds a JSON value, `data_base64` bytes that are no JSON
+    (CloudEvents JSON format 1.0, sections 2 and 3.1).
+    """
+
+    document: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        return self.document["id"]
+
+    @property
+    def source(self) -> str:
+        return self.document["source"]
+
+    @property
+    def type(self) -> str:
+        return self.document["type"]
+
+    @property
+    def subject(self) -> str | None:
+        return self.document.get("subject")
+
+    @property
+    def time(self) -> str | None:
+        return self.document.get("time")
+
+    @property
+    def data(self) -> Any:
+        return self.document.get("data")
+
+    @property
+    def position(self) -> int:
+        """Where the event stands in the feed, from 1; 0 while it has no place there."""
+        return int(self.document.get("position", 0))
+
+    def attribute(self, name: str) -> str | None:
+        """A context attribute or extension by its name; None when absent."""
+        return self.document.get(name) if name not in ("data", "data_base64") else None
+
+    def attributes(self) -> dict[str, str]:
+        """Every context attribute and extension."""
+        return {k: v for k, v in self.document.items() if k not in ("data", "data_base64")}
+
+    def canonical(self) -> bytes:
+        """Canonical JSON bytes of the event in structured form."""
+        return strict_json.dumps(self.document)

@@ -1,0 +1,193 @@
+"""What stands between a server and a service: routes, limits, strict decoding, and the one map from error to answer.
+
+A fault that may pass answers 503. A fault that will not pass: an HTTP function answers 4xx; a function behind the broker
+keeps the original bytes as a dead letter and answers 200, because the RabbitMQ Broker drops what is answered with 4xx.
+"""
+
+import asyncio
+import logging
+import signal
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from contracts.errors import ObservatoryError, Passing, Refused
+from contracts.event import Event
+from functions.runtime.http import Limits, Route, Router, json_response, problem, read_body
+
+log = logging.getLogger("observatory.entrypoint")
+
+
+class Service(Protocol):
+    """What a function serves: it may be asked whether it is ready, and told to drain."""
+
+    async def ready(self) -> None:
+        """Returns when the service's parts answer; raises Passing."""
+
+    async def drain(self) -> None:
+        """Takes no more work and finishes what is in hand."""
+
+
+class EventService(Service, Protocol):
+    async def handle(self, trigger: str, events: Sequence[Event]) -> Sequence[int]:
+        """Handles events of a Trigger, in order; an HTTP-like status for each (2xx done, 503 try again)."""
+
+    async def refuse(self, trigger: str, error: ObservatoryError, headers: dict[str, str], body: bytes, event: Event | None) -> None:
+        """Keeps what cannot be handled as a dead letter. Raises Passing when it cannot be kept now."""
+
+
+Build = Callable[[], Awaitable[Any]]
+
+
+class Function:
+    """A deployable function: a service, built once and lazily, behind its routes."""
+
+    def __init__(self, name: str, build: Build, routes: Sequence[Route], limits: Limits | None = None) -> None:
+        self.name = name
+        self.limits = limits or Limits()
+        self.started = time.monotonic()
+        self.requests: dict[tuple[str, int], int] = {}
+        self._build = build
+        self._service: Any = None
+        self._building: asyncio.Lock | None = None
+        self._draining = False
+        self.router = Router([*routes, *COMMON_ROUTES])
+
+    async def service(self) -> Any:
+        """The service; the first call builds its adapters."""
+        if self._service is None:
+            self._building = self._building or asyncio.Lock()
+            async with self._building:
+                if self._service is None:
+                    self._service = await self._build()
+                    self._watch_for_the_end()
+        return self._service
+
+    async def __call__(self, request: Request) -> Response:
+        try:
+            response = await self._answer(request)
+        except ObservatoryError as error:
+            response = await self._refused(request, error)
+        except ClientDisconnect:
+            response = Response(status_code=400)
+        except Exception:
+            response = self._failed(request)
+        key = (request.method, response.status_code)
+        self.requests[key] = self.requests.get(key, 0) + 1
+        return response
+
+    async def _answer(self, request: Request) -> Response:
+        self.limits.check_headers(request)
+        route, segments = self.router.find(request.method, request.scope["path"])
+        if route.handler in UNSERVED:
+            return await route.handler(self, request, **segments)
+        return await route.handler(await self.service(), request, **segments)
+
+    async def _refused(self, request: Request, error: ObservatoryError) -> Response:
+        if not isinstance(error, Passing | Refused):
+            log.error("%s", error, extra={"action": "request.failed"})
+        service = self._service
+        if isinstance(error, Refused) and hasattr(service, "note_refusal"):
+            service.note_refusal(request.scope["path"], error)
+        return problem(error, request.scope["path"])
+
+    def _failed(self, request: Request) -> Response:
+        number = uuid.uuid4().hex[:12]
+        log.exception("request %s %s failed (%s)", request.method, request.scope["path"], number, extra={"action": "request.failed"})
+        return problem(ObservatoryError(f"something went wrong here; the log has it under {number}"), request.scope["path"])
+
+    def _watch_for_the_end(self) -> None:
+        """There is no ASGI lifespan: a SIGTERM handler in front of the server's own drains the service."""
+        if getattr(self._service, "drain", None) is None or self._service_is_hosted:
+            return
+        before = signal.getsignal(signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+
+        def on_term(number: int, frame: Any) -> None:
+            if not self._draining:
+                self._draining = True
+                loop.call_soon_threadsafe(lambda: loop.create_task(self._service.drain()))
+            if callable(before):
+                before(number, frame)
+
+        try:
+            signal.signal(signal.SIGTERM, on_term)
+        except ValueError:  # not the main thread: whoever runs it there drains it
+            log.debug("no SIGTERM handler outside the main thread")
+
+    @property
+    def _service_is_hosted(self) -> bool:
+        return getattr(self._service, "hosted", False)
+
+
+# ---- operations that every function has -------------------------------------------------------------------------
+
+
+async def liveness(function: Function, request: Request) -> Response:
+    return json_response({"status": "alive"})
+
+
+async def readiness(service: Any, request: Request) -> Response:
+    await service.ready()
+    return json_response({"status": "ready"})
+
+
+async def metrics(function: Function, request: Request) -> Response:
+    from observability.metrics import function_metrics
+
+    return Response(function_metrics(function.name, function.requests, time.monotonic() - function.started), media_type="text/plain; version=0.0.4")
+
+
+async def handshake(function: Function, request: Request) -> Response:
+    """The abuse protection handshake of the CloudEvents webhook specification 1.0.1, section 4."""
+    headers = {"allow": "POST, GET, OPTIONS"}
+    if (origin := request.headers.get("webhook-request-origin")) is not None:
+        headers |= {"webhook-allowed-origin": origin, "webhook-allowed-rate": "*"}
+    return Response(status_code=200, headers=headers)
+
+
+UNSERVED = frozenset({liveness, metrics, handshake})
+COMMON_ROUTES = (
+    Route("GET", "/health/liveness", liveness, "Whether the process answers."),
+    Route("GET", "/health/readiness", readiness, "Whether its stores answer.", (200, 503)),
+    Route("GET", "/metrics", metrics, "Prometheus metrics of this process."),
+    Route("OPTIONS", "/", handshake, "The webhook handshake."),
+)
+
+
+# ---- functions behind the broker --------------------------------------------------------------------------------
+
+
+async def receive(service: EventService, request: Request, name: str = "direct") -> Response:
+    """Events for a Trigger: decoded strictly, handled; never a 4xx."""
+    from eventing import codec
+
+    body = await read_body(request, Limits())
+    headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in request.scope["headers"]}
+    try:
+        events = codec.decode(request.scope["headers"], body)
+    except Refused as error:
+        await service.refuse(name, error, headers, body, None)
+        return Response(status_code=200)
+    statuses = await service.handle(name, events)
+    return Response(status_code=max(statuses, default=200))
+
+
+EVENT_ROUTES = (
+    Route("POST", "/", receive, "An event for this function.", (200, 503)),
+    Route("POST", "/triggers/{name}", receive, "An event by a Trigger.", (200, 503)),
+)
+
+
+def http_function(name: str, build: Build, routes: Sequence[Route]) -> Function:
+    """A function that people and programs call."""
+    return Function(name, build, routes)
+
+
+def event_function(name: str, build: Build, routes: Sequence[Route] = ()) -> Function:
+    """A function behind the broker."""
+    return Function(name, build, [*EVENT_ROUTES, *routes])

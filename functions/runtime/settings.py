@@ -1,0 +1,130 @@
+"""Every setting of the functions: the only reader of os.environ, read once, checked at the start."""
+
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from contracts.errors import ConfigurationError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Field `x_y` is the variable OBSERVATORY_X_Y; the README's table is held equal to this list by a test."""
+
+    host: str = "127.0.0.1"
+    """Where `make run` listens."""
+    port: int = 8080
+    """The port of `make run`; 0 takes a free one."""
+    data: str = ".observatory"
+    """The data folder of the embedded stores."""
+    name: str = "observatory"
+    """The environment's name, shown by the screens."""
+    workers: int = 0
+    """Worker processes for task handlers; 0: two for each processor core."""
+    tasks: str = ""
+    """Further task modules to import, separated by commas."""
+    lease_seconds: float = 15.0
+    """How long a claim holds without renewal."""
+    renew_seconds: float = 3.0
+    """How often leases are renewed."""
+    drain_seconds: float = 30.0
+    """How long a stopping system waits for its handlers."""
+    tick_seconds: float = 20.0
+    """The longest time between two ticks of the embedded scheduler."""
+    wait_seconds: float = 60.0
+    """The most that `?wait=` may ask for."""
+    timeout_seconds_max: float = 3600.0
+    """The longest `timeout_seconds` that a job may ask for."""
+    payload_bytes: int = 262_144
+    """The largest payload."""
+    body_bytes: int = 6_000_000
+    """The largest request body."""
+    batch_bytes: int = 5_000_000
+    """The largest batch."""
+    batch_items: int = 1_000
+    """The most items of a batch."""
+    header_bytes: int = 65_536
+    """The largest sum of request headers."""
+    header_count: int = 100
+    """The most request headers."""
+    body_seconds: float = 30.0
+    """How long a request body may take to arrive."""
+    streams_max: int = 500
+    """The most open live streams."""
+    log_format: str = "auto"
+    """people, json, or auto: people on a terminal, json elsewhere."""
+    quiet: bool = False
+    """No line a job from `make run`."""
+    http_allow: str = ""
+    """Hosts (`host` or `host:port`, separated by commas) that `http.call` may call."""
+    files_roots: str = ""
+    """Folders that file tasks may read, separated by `:`; empty: the folder of `make run` and Python's standard library."""
+    catalogue: str = ""
+    """A collected task catalogue (JSON); empty: it is collected at the start."""
+    triggers: str = ""
+    """A folder of further Trigger files, for webhooks."""
+    instance: str = ""
+    """The name of this instance; empty: the host's name and a random part."""
+    store: str = "sqlite"
+    """The job store: sqlite."""
+    test_kill: str = ""
+    """For tests: `point:count`, where the process kills itself."""
+
+    @property
+    def data_folder(self) -> Path:
+        return Path(self.data)
+
+    @property
+    def task_modules(self) -> list[str]:
+        return [name.strip() for name in self.tasks.split(",") if name.strip()]
+
+    @property
+    def worker_count(self) -> int:
+        return self.workers or 2 * (os.cpu_count() or 1)
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Reads and checks all settings. Raises ConfigurationError naming the variable and what it takes."""
+    source = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    for field in fields(Settings):
+        variable = f"OBSERVATORY_{field.name.upper()}"
+        if variable in source and source[variable] != "":
+            values[field.name] = _parse(variable, source[variable], type(field.default))
+    values.setdefault("instance", f"{os.uname().nodename}-{uuid.uuid4().hex[:6]}")
+    settings = Settings(**values)
+    _check(settings)
+    return settings
+
+
+def _parse(variable: str, text: str, kind: type) -> Any:
+    try:
+        if kind is bool:
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+        return kind(text)
+    except (KeyError, ValueError):
+        names = {int: "a whole number", float: "a number", bool: "1 or 0"}
+        raise ConfigurationError(f"{variable}={text!r} is not {names.get(kind, 'usable')}") from None
+
+
+def _check(settings: Settings) -> None:
+    if not 0 <= settings.port <= 65535:
+        raise ConfigurationError(f"OBSERVATORY_PORT={settings.port} is no port; use 0 to 65535")
+    if settings.renew_seconds * 2 > settings.lease_seconds:
+        raise ConfigurationError("OBSERVATORY_RENEW_SECONDS must be at most half of OBSERVATORY_LEASE_SECONDS")
+    if settings.log_format not in ("auto", "people", "json"):
+        raise ConfigurationError(f"OBSERVATORY_LOG_FORMAT={settings.log_format!r}; use people, json or auto")
+    for field in fields(Settings):
+        value = getattr(settings, field.name)
+        if isinstance(value, int | float) and value < 0:
+            raise ConfigurationError(f"OBSERVATORY_{field.name.upper()}={value} must not be negative")
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What worker processes inherit: the whole environment, with the settings that they read made explicit."""
+    return {**os.environ, "OBSERVATORY_HTTP_ALLOW": settings.http_allow, "OBSERVATORY_FILES_ROOTS": settings.files_roots}

@@ -1,0 +1,263 @@
+"""`JobStore` on SQLite: the embedded default. One file, one writing process, group commit."""
+
+import random
+import sqlite3
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from contracts.errors import NotFound, ObservatoryError, UnknownQueue
+from contracts.event import Event
+from contracts.ids import UuidSequence
+from contracts.job import Attempt, Job, JobRequest
+from functions.stores import commands as cmd
+from functions.stores.backends import sqlite_reading as reading
+from functions.stores.backends import sqlite_writing as writing
+from functions.stores.backends.sqlite_database import SqliteDatabase, one
+from functions.stores.clock import Clock, MonotonicClock, wall_clock
+from functions.stores.job_store import (
+    Committed,
+    DeadLetter,
+    JobFilter,
+    Lease,
+    Page,
+    QueueState,
+    Recovered,
+    Refusal,
+    Submitted,
+    Tick,
+)
+from functions.stores.moves import Ending
+
+Check = Callable[[Event], None]
+
+
+class SqliteJobStore:
+    """Jobs and their feed in `database`; `check` validates each event before it is stored."""
+
+    def __init__(
+        self,
+        database: SqliteDatabase,
+        *,
+        check: Check,
+        wall: Clock = wall_clock,
+        clock: Clock | None = None,
+        uniform: Callable[[], float] = random.random,
+    ) -> None:
+        self.database = database
+        self._check = check
+        self._wall = wall
+        self._clock = clock
+        self._uniform = uniform
+        self._ids = UuidSequence()
+        self._source = ""
+        self._callbacks: list[Committed] = []
+        self._state = writing.WriterState()
+
+    # ---- life -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def at(cls, path: Path, *, check: Check, **parts: Any) -> "SqliteJobStore":
+        return cls(SqliteDatabase(path), check=check, **parts)
+
+    async def open(self) -> Recovered:
+        connection = self.database.open()
+        self._source = self._deployment(connection)
+        if self._clock is None:
+            last = one(connection, "SELECT time FROM events ORDER BY position DESC LIMIT 1") or 0
+            self._clock = MonotonicClock(last + 1, self._wall)
+        self._state = writing.WriterState.load(connection)
+        counts: dict[str, int] = defaultdict(int)
+        for (_, _, status), jobs in self._state.counts.items():
+            counts[status] += jobs
+        self.database.start(connection, self._run_batch, self._told)
+        return Recovered(dict(counts))
+
+    def _deployment(self, connection: sqlite3.Connection) -> str:
+        source = one(connection, "SELECT source FROM deployment")
+        if source is None:
+            source = f"urn:observatory:{uuid.uuid4()}"
+            connection.execute("INSERT INTO deployment VALUES (1, ?, ?)", (source, self._wall()))
+        return str(source)
+
+    async def close(self) -> None:
+        await self.database.close()
+
+    async def ping(self) -> None:
+        await self.database.read(lambda connection: one(connection, "SELECT 1"))
+
+    def now(self) -> int:
+        assert self._clock is not None, "the store is not open"
+        return self._clock()
+
+    @property
+    def source(self) -> str:
+        return self._source
+
+    def on_committed(self, callback: Committed) -> None:
+        self._callbacks.append(callback)
+
+    # ---- the one transaction ----------------------------------------------------------------------------------
+
+    def _run_batch(self, connection: sqlite3.Connection, batch: Sequence[Any]) -> tuple[list[Any], list[Event], Callable[[], None]]:
+        """On the writer's thread, inside a transaction."""
+        state = self._state.copy()
+        results: dict[int, Any] = {}
+        events: list[Event] = []
+        for late in (False, True):
+            part = [command for command in batch if isinstance(command, cmd.Command) and command.late is late]
+            if part:
+                unit = cmd.Unit(self._source, self.now(), self._ids, self._uniform)
+                events += self._run_part(connection, state, unit, part, results)
+        for command in batch:
+            if isinstance(command, writing.SqlWrite):
+                results[id(command)] = command.run(connection)
+
+        def committed() -> None:
+            self._state = state
+
+        return [results[id(command)] for command in batch], events, committed
+
+    def _run_part(
+        self, connection: sqlite3.Connection, state: writing.WriterState, unit: cmd.Unit, part: Sequence[cmd.Command], results: dict[int, Any]
+    ) -> list[Event]:
+        needs = cmd.Needs()
+        for command in part:
+            command.needs(needs, unit)
+        writing.load(connection, state, needs, unit)
+        for command in part:
+            try:
+                results[id(command)] = command.apply(unit)
+            except ObservatoryError as error:
+                results[id(command)] = error
+        if unit.ended:
+            cmd.settle_children(unit, lambda parents: writing.children(connection, state, unit, parents))
+        return writing.flush(connection, state, unit, self._check)
+
+    def _told(self, events: list[Event]) -> None:
+        """In the event loop, after the commit."""
+        if events:
+            for callback in self._callbacks:
+                callback(events)
+
+    # ---- the moves --------------------------------------------------------------------------------------------
+
+    async def submit(self, requests: Sequence[JobRequest]) -> list[Submitted | ObservatoryError]:
+        return await self.database.ask(cmd.Submit(requests))
+
+    async def claim(
+        self, queue: str, limit: int, *, worker: str, instance: str, lease_seconds: float, cold_start_seconds: float | None = None
+    ) -> list[Job]:
+        lease = cmd.to_micros(lease_seconds)
+        return await self.database.ask(cmd.Claim(queue, limit, worker, instance, lease, cold_start_seconds))
+
+    async def end_attempts(self, endings: Sequence[Ending]) -> list[str | ObservatoryError]:
+        return await self.database.ask(cmd.EndAttempts(endings))
+
+    async def renew(self, leases: Sequence[tuple[str, int]], lease_seconds: float) -> list[Lease]:
+        return await self.database.ask(cmd.Renew(leases, cmd.to_micros(lease_seconds)))
+
+    async def release(self, leases: Sequence[tuple[str, int]], reason: str) -> int:
+        return await self.database.ask(cmd.Release(leases, reason))
+
+    async def progress(self, job_id: str, lease_token: int, progress: dict[str, Any]) -> None:
+        await self.database.ask(cmd.Progress(job_id, lease_token, progress))
+
+    async def effect(self, job_id: str, lease_token: int, step: str, value: Any) -> Any:
+        return await self.database.ask(cmd.Effect(job_id, lease_token, step, value))
+
+    async def effects(self, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        return await self.database.read(lambda connection: reading.effects(connection, job_ids))
+
+    async def cancel(self, job_ids: Sequence[str], actor: str, reason: str | None) -> list[Job | ObservatoryError]:
+        return await self.database.ask(cmd.CancelJobs(job_ids, actor, reason))
+
+    async def reopen(self, job_ids: Sequence[str], actor: str, reason: str | None) -> list[Job | ObservatoryError]:
+        return await self.database.ask(cmd.Reopen(job_ids, actor, reason))
+
+    async def tick(self, *, rescue_all: bool = False, limit: int = 500) -> Tick:
+        return await self.database.ask(cmd.TickCommand(limit, rescue_all))
+
+    # ---- queues -----------------------------------------------------------------------------------------------
+
+    async def declare_queues(self, declarations: Sequence[tuple[str, int | None, float | None, bool]]) -> None:
+        known = {state.name: state for state in await self.queues()}
+        for name, max_running, rate, paused in declarations:
+            state = known.get(name)
+            if state is None or (state.max_running, state.rate_per_second) != (max_running, rate):
+                await self.database.ask(writing.ConfigureQueue(name, "configured", {
+                    "name": name, "max_running": max_running, "rate_per_second": rate,
+                    "paused": paused if state is None else state.paused}, "function:scheduler"))  # fmt: skip
+
+    async def set_paused(self, queue: str, paused: bool, actor: str, reason: str | None) -> QueueState:
+        state = await self._queue(queue)
+        if state.paused != paused:
+            data = {"name": queue, "reason": reason} if paused else {"name": queue}
+            await self.database.ask(writing.ConfigureQueue(queue, "paused" if paused else "resumed", data, actor))
+        return await self._queue(queue)
+
+    async def _queue(self, name: str) -> QueueState:
+        states = {state.name: state for state in await self.queues()}
+        if name not in states:
+            raise UnknownQueue(f"there is no queue {name!r}; known are {', '.join(sorted(states))}")
+        return states[name]
+
+    async def queues(self) -> list[QueueState]:
+        return await self.database.read(reading.queues)
+
+    # ---- the feed ---------------------------------------------------------------------------------------------
+
+    async def head(self) -> int:
+        return await self.database.read(reading.head)
+
+    async def feed(self, after: int, limit: int) -> list[Event]:
+        return await self.database.read(lambda connection: reading.feed(connection, after, limit))
+
+    async def cursors(self) -> dict[str, int]:
+        return await self.database.read(lambda connection: dict(connection.execute("SELECT name, position FROM cursors")))
+
+    async def advance(self, cursor: str, position: int) -> None:
+        await self.database.ask(writing.SqlWrite(lambda connection: writing.advance(connection, cursor, position), lazy=True))
+
+    # ---- reading ----------------------------------------------------------------------------------------------
+
+    async def job(self, job_id: str) -> Job:
+        return await self.database.read(lambda connection: reading.job(connection, job_id))
+
+    async def jobs(self, where: JobFilter, limit: int, cursor: str | None) -> Page[Job]:
+        return await self.database.read(lambda connection: reading.jobs(connection, where, limit, cursor))
+
+    async def events_of(self, stream: str, after_sequence: int = 0, limit: int = 10_000) -> list[Event]:
+        return await self.database.read(lambda connection: reading.events_of(connection, stream, after_sequence, limit))
+
+    async def recent_events(self, limit: int, before: int | None, event_type: str | None) -> list[Event]:
+        return await self.database.read(lambda connection: reading.recent_events(connection, limit, before, event_type))
+
+    async def attempts(self, job_id: str) -> list[Attempt]:
+        return await self.database.read(lambda connection: reading.attempts(connection, job_id))
+
+    async def counts(self) -> dict[tuple[str, str, str], int]:
+        return await self.database.read(lambda connection: reading.counts(connection, "counts"))
+
+    # ---- dead letters and refusals ----------------------------------------------------------------------------
+
+    async def keep_dead_letter(self, letter: DeadLetter) -> None:
+        await self.database.ask(writing.SqlWrite(lambda connection: writing.keep_dead_letter(connection, letter)))
+
+    async def dead_letters(self, limit: int, cursor: str | None, status: str | None) -> Page[DeadLetter]:
+        return await self.database.read(lambda connection: reading.dead_letters(connection, limit, cursor, status))
+
+    async def dead_letter(self, letter_id: str) -> DeadLetter:
+        found = await self.database.read(lambda connection: reading.dead_letter(connection, letter_id))
+        if found is None:
+            raise NotFound(f"there is no dead letter {letter_id}")
+        return found
+
+    async def record_refusals(self, refusals: Sequence[Refusal]) -> None:
+        now = self.now()
+        await self.database.ask(writing.SqlWrite(lambda connection: writing.record_refusals(connection, refusals, now), lazy=True))
+
+    async def refusals(self, limit: int) -> list[dict[str, Any]]:
+        return await self.database.read(lambda connection: reading.refusals(connection, limit))

@@ -1,0 +1,187 @@
+"""The statements of readers on SQLite. Each function gets a connection inside a read transaction: one snapshot."""
+
+import base64
+import binascii
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from contracts.errors import Fault, JobNotFound, MalformedRequest
+from contracts.event import Event
+from contracts.job import Attempt, Job
+from functions.stores.backends import sqlite_rows as rows
+from functions.stores.backends.sqlite_database import one
+from functions.stores.job_store import DeadLetter, JobFilter, Page, QueueState
+
+
+def encode_cursor(value: str | int) -> str:
+    """An opaque cursor."""
+    return base64.urlsafe_b64encode(str(value).encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> str:
+    """Raises MalformedRequest for what was not made by encode_cursor."""
+    try:
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        raise _bad_cursor() from None
+
+
+def decode_number(cursor: str) -> int:
+    text = decode_cursor(cursor)
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise _bad_cursor()
+    return int(text)
+
+
+def _bad_cursor() -> MalformedRequest:
+    return MalformedRequest("the cursor is not one that a list answered", faults=[Fault("/cursor", "use next_cursor as it was given")])
+
+
+# ---- jobs -------------------------------------------------------------------------------------------------------
+
+
+def job(connection: sqlite3.Connection, job_id: str) -> Job:
+    row = connection.execute(f"SELECT {rows.COLUMNS} FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    if row is None:
+        raise JobNotFound(f"there is no job {job_id}")
+    return rows.job_of(row)
+
+
+def jobs(connection: sqlite3.Connection, where: JobFilter, limit: int, cursor: str | None) -> Page[Job]:
+    """Newest first. The narrowest index is SQLite's choice; each ends in the number, so a page is one range of it."""
+    conditions, values = ["1"], []
+    for column, wanted in (("id", where.ids), ("status", where.states), ("type", where.types), ("queue", where.queues)):
+        if wanted:
+            conditions.append(f"{column} IN ({','.join('?' * len(wanted))})")
+            values += list(wanted)
+    for tag in where.tags:
+        conditions.append("number IN (SELECT job_number FROM tags WHERE tag = ?)")
+        values.append(tag)
+    if cursor is not None:
+        conditions.append("number < ?")
+        values.append(decode_number(cursor))
+    sql = f"SELECT number, {rows.COLUMNS} FROM jobs WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?"
+    found = connection.execute(sql, (*values, limit + 1)).fetchall()
+    items = [rows.job_of(row[1:]) for row in found[:limit]]
+    return Page(items, encode_cursor(found[limit - 1][0]) if len(found) > limit else None)
+
+
+def attempts(connection: sqlite3.Connection, job_id: str) -> list[Attempt]:
+    found = connection.execute(
+        """SELECT job_id, lease_token, attempt, worker, instance, claimed_at, started_at, finished_at, outcome, error, output
+           FROM attempts WHERE job_id = ? ORDER BY lease_token""",
+        (job_id,),
+    )
+    ended = [Attempt(*row[:9], orjson.loads(row[9]) if row[9] else None, row[10]) for row in found]
+    current = job(connection, job_id)
+    if current.status == "running":
+        worker = current.worker or ""
+        ended.append(Attempt(job_id, current.lease_token, current.attempt, worker, worker, current.started_at or 0,
+                             None, None, "running", None, None))  # fmt: skip
+    return ended
+
+
+def effects(connection: sqlite3.Connection, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    sql = "SELECT job_id, step, value FROM effects WHERE job_id IN (SELECT value FROM json_each(?))"
+    for job_id, step, value in connection.execute(sql, (orjson.dumps(list(job_ids)).decode(),)):
+        found.setdefault(job_id, {})[step] = orjson.loads(value)
+    return found
+
+
+def counts(connection: sqlite3.Connection, table: str) -> dict[tuple[str, str, str], int]:
+    return {(q, t, s): n for q, t, s, n in connection.execute(f"SELECT queue, type, status, jobs FROM {table}") if n}
+
+
+def queues(connection: sqlite3.Connection) -> list[QueueState]:
+    depth: dict[tuple[str, str], int] = {}
+    for (queue, _, status), jobs_ in counts(connection, "counts").items():
+        depth[queue, status] = depth.get((queue, status), 0) + jobs_
+    found = connection.execute("SELECT name, max_running, rate_per_second, paused, paused_by, paused_at FROM queues ORDER BY name").fetchall()
+    return [
+        QueueState(name, limit, rate, bool(paused), by, at, depth.get((name, "queued"), 0), depth.get((name, "running"), 0),
+                   _oldest(connection, name))
+        for name, limit, rate, paused, by, at in found
+    ]  # fmt: skip
+
+
+def _oldest(connection: sqlite3.Connection, queue: str) -> int | None:
+    """When the oldest queued job of the best priority was queued: what the next claim takes."""
+    sql = "SELECT queued_at FROM jobs WHERE status = 'queued' AND queue = ? ORDER BY priority DESC, number LIMIT 1"
+    return one(connection, sql, (queue,))
+
+
+# ---- the feed ---------------------------------------------------------------------------------------------------
+
+
+def head(connection: sqlite3.Connection) -> int:
+    return one(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'events'") or 0
+
+
+def _event(position: int, body: str) -> Event:
+    document = orjson.loads(body)
+    document["position"] = str(position)
+    return Event(document)
+
+
+def feed(connection: sqlite3.Connection, after: int, limit: int) -> list[Event]:
+    found = connection.execute("SELECT position, body FROM events WHERE position > ? ORDER BY position LIMIT ?", (after, limit))
+    return [_event(*row) for row in found.fetchall()]
+
+
+def events_of(connection: sqlite3.Connection, stream: str, after: int, limit: int) -> list[Event]:
+    found = connection.execute(
+        "SELECT position, body FROM events WHERE stream = ? AND sequence > ? ORDER BY sequence LIMIT ?", (stream, after, limit)
+    )
+    return [_event(*row) for row in found.fetchall()]
+
+
+def recent_events(connection: sqlite3.Connection, limit: int, before: int | None, event_type: str | None) -> list[Event]:
+    conditions, values = ["position < ?"], [before if before is not None else 1 << 62]
+    if event_type is not None:
+        conditions.append("type = ?")
+        values.append(event_type)
+    sql = f"SELECT position, body FROM events WHERE {' AND '.join(conditions)} ORDER BY position DESC LIMIT ?"
+    return [_event(*row) for row in connection.execute(sql, (*values, limit)).fetchall()]
+
+
+# ---- dead letters and refusals ----------------------------------------------------------------------------------
+
+_LETTER = "id, trigger, source, event_id, event_type, reason, attempts, content_type, body, headers, kept_at, status, outcome"
+
+
+def _letter(row: Sequence[Any]) -> DeadLetter:
+    return DeadLetter(*row[:9], orjson.loads(row[9]), *row[10:])
+
+
+def dead_letters(connection: sqlite3.Connection, limit: int, cursor: str | None, status: str | None) -> Page[DeadLetter]:
+    conditions, values = ["1"], []
+    if status is not None:
+        conditions.append("status = ?")
+        values.append(status)
+    if cursor is not None:
+        conditions.append("id < ?")
+        values.append(decode_cursor(cursor))
+    sql = f"SELECT {_LETTER} FROM dead_letters WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"
+    found = [_letter(row) for row in connection.execute(sql, (*values, limit + 1)).fetchall()]
+    return Page(found[:limit], encode_cursor(found[limit - 1].id) if len(found) > limit else None)
+
+
+def dead_letter(connection: sqlite3.Connection, letter_id: str) -> DeadLetter | None:
+    row = connection.execute(f"SELECT {_LETTER} FROM dead_letters WHERE id = ?", (letter_id,)).fetchone()
+    return None if row is None else _letter(row)
+
+
+def refusals(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
+    from contracts.times import to_rfc3339
+
+    found = connection.execute(
+        "SELECT minute, subject_type, reason, count, samples FROM refusals ORDER BY minute DESC, count DESC LIMIT ?", (limit,)
+    )
+    return [
+        {"minute": to_rfc3339(minute * 60_000_000), "type": subject_type, "reason": reason, "count": count, "samples": orjson.loads(samples)}
+        for minute, subject_type, reason, count, samples in found
+    ]

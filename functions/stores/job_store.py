@@ -1,0 +1,236 @@
+"""Port: where jobs live, with their events (the feed), attempts, keys, dead letters and cursors.
+
+Every write is one transaction that holds the rows and their events together, and returns only when it is safe from a
+power cut. Every method may raise StoreUnavailable. Instants are microseconds since the epoch.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from contracts.errors import ObservatoryError
+from contracts.event import Event
+from contracts.job import Attempt, Job, JobRequest
+from contracts.times import to_rfc3339
+from functions.stores.moves import Ending
+
+PUBLISH_CURSOR = "relay"
+STATISTICS_CURSOR = "statistics"
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A job that is stored: newly (`created`), or before under the same key or unique_key."""
+
+    id: str
+    status: str
+    created: bool
+    deduplicated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What a renewal found: `held`, `cancelling` (held, and asked to stop) or `lost`."""
+
+    job_id: str
+    lease_token: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What a tick did, and when the next is due (None: nothing is planned)."""
+
+    released: int
+    rescued: int
+    expired: int
+    next_due_at: int | None
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """A queue as it stands: its declaration, what is in it and what holds it."""
+
+    name: str
+    max_running: int | None
+    rate_per_second: float | None
+    paused: bool
+    paused_by: str | None
+    paused_at: int | None
+    depth: int
+    running: int
+    oldest_queued_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that a Trigger's subscriber could not handle, with its original bytes."""
+
+    id: str
+    trigger: str
+    source: str
+    event_id: str
+    event_type: str | None
+    reason: str
+    attempts: int
+    content_type: str
+    body: bytes
+    headers: dict[str, str]
+    kept_at: int
+    status: str = "kept"  # kept | replayed | discarded | resolved
+    outcome: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "trigger": self.trigger,
+            "source": self.source,
+            "event_id": self.event_id,
+            "event_type": self.event_type,
+            "reason": self.reason,
+            "attempts": self.attempts,
+            "content_type": self.content_type,
+            "bytes": len(self.body),
+            "kept_at": to_rfc3339(self.kept_at),
+            "status": self.status,
+            "outcome": self.outcome,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Every given part must hold. Empty tuples and None mean any."""
+
+    ids: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """A page of a list: items and the cursor of the next page (None: this is the last)."""
+
+    items: list[Item]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One request refused at the door: for the counter of its type and reason, and perhaps a redacted sample."""
+
+    subject_type: str
+    reason: str
+    detail: str
+    sample: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a store found when it was opened: counts by state, and leases of a dead instance that it rescued."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    rescued: int = 0
+
+
+Committed = Callable[[Sequence[Event]], None]
+
+
+class JobStore(Protocol):
+    # ---- life --------------------------------------------------------------------------------------------------
+    async def open(self) -> Recovered: ...
+    async def close(self) -> None: ...
+    async def ping(self) -> None:
+        """Returns when the store answers; raises StoreUnavailable."""
+
+    def now(self) -> int:
+        """The store's clock, by which leases and due times are measured."""
+
+    @property
+    def source(self) -> str:
+        """The `source` of every event of this deployment: `urn:observatory:` and a UUID."""
+
+    def on_committed(self, callback: Committed) -> None:
+        """`callback` gets the events of each commit, in feed order, before the writers of that commit hear of it."""
+
+    # ---- the moves ---------------------------------------------------------------------------------------------
+    async def submit(self, requests: Sequence[JobRequest]) -> list[Submitted | ObservatoryError]:
+        """All valid requests in one transaction, answers in order; a faulty one is an error in its place.
+
+        `depends_on` may name `#INDEX`, an earlier request of the same call.
+        """
+
+    async def claim(
+        self, queue: str, limit: int, *, worker: str, instance: str, lease_seconds: float, cold_start_seconds: float | None = None
+    ) -> list[Job]:
+        """The best claimable jobs of a queue (priority 9 first, then oldest), now running under this worker's lease."""
+
+    async def end_attempts(self, endings: Sequence[Ending]) -> list[str | ObservatoryError]:
+        """Commits outcomes; for each the attempt's outcome, or LeaseLost (nothing changed)."""
+
+    async def renew(self, leases: Sequence[tuple[str, int]], lease_seconds: float) -> list[Lease]: ...
+    async def release(self, leases: Sequence[tuple[str, int]], reason: str) -> int:
+        """Gives attempts back uncounted; returns how many were still held."""
+
+    async def progress(self, job_id: str, lease_token: int, progress: dict[str, Any]) -> None: ...
+    async def effect(self, job_id: str, lease_token: int, step: str, value: Any) -> Any:
+        """Stores a step's value under the lease, or gives back the one stored before. Raises LeaseLost."""
+
+    async def effects(self, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The stored steps of jobs: job id -> step -> value."""
+
+    async def cancel(self, job_ids: Sequence[str], actor: str, reason: str | None) -> list[Job | ObservatoryError]: ...
+    async def reopen(self, job_ids: Sequence[str], actor: str, reason: str | None) -> list[Job | ObservatoryError]: ...
+    async def tick(self, *, rescue_all: bool = False, limit: int = 500) -> Tick:
+        """Releases what is due, rescues lost leases, expires; at most `limit` of each, `more` says if some are left."""
+
+    # ---- queues ------------------------------------------------------------------------------------------------
+    async def declare_queues(self, declarations: Sequence[tuple[str, int | None, float | None, bool]]) -> None:
+        """Takes over name, max_running, rate_per_second, paused (only for a queue that is new)."""
+
+    async def set_paused(self, queue: str, paused: bool, actor: str, reason: str | None) -> QueueState: ...
+    async def queues(self) -> list[QueueState]: ...
+
+    # ---- the feed ----------------------------------------------------------------------------------------------
+    async def head(self) -> int:
+        """The position of the last committed event; 0 when there is none."""
+
+    async def feed(self, after: int, limit: int) -> list[Event]:
+        """Committed events past a position, in order, none skipped."""
+
+    async def cursors(self) -> dict[str, int]: ...
+    async def advance(self, cursor: str, position: int) -> None:
+        """Moves a cursor forward (never back). May wait for a commit that happens anyway."""
+
+    # ---- reading -----------------------------------------------------------------------------------------------
+    async def job(self, job_id: str) -> Job:
+        """Raises JobNotFound."""
+
+    async def jobs(self, where: JobFilter, limit: int, cursor: str | None) -> Page[Job]:
+        """Newest first, by keyset: jobs that arrive meanwhile neither shift nor repeat a page."""
+
+    async def events_of(self, stream: str, after_sequence: int = 0, limit: int = 10_000) -> list[Event]: ...
+    async def recent_events(self, limit: int, before: int | None, event_type: str | None) -> list[Event]:
+        """Newest first, below a position."""
+
+    async def attempts(self, job_id: str) -> list[Attempt]:
+        """Every attempt in order; a running one is the last, with outcome `running`."""
+
+    async def counts(self) -> dict[tuple[str, str, str], int]:
+        """(queue, type, state) -> how many jobs, from one snapshot."""
+
+    # ---- dead letters and refusals -----------------------------------------------------------------------------
+    async def keep_dead_letter(self, letter: DeadLetter) -> None:
+        """Idempotent by (trigger, source, event_id): a repeat adds its attempts."""
+
+    async def dead_letters(self, limit: int, cursor: str | None, status: str | None) -> Page[DeadLetter]: ...
+    async def dead_letter(self, letter_id: str) -> DeadLetter: ...
+    async def record_refusals(self, refusals: Sequence[Refusal]) -> None:
+        """Counts refusals by type, reason and minute; keeps at most 10 samples a minute."""
+
+    async def refusals(self, limit: int) -> list[dict[str, Any]]: ...

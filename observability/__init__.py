@@ -1,0 +1,1 @@
+"""Logs and metrics: how the system says what it does."""
