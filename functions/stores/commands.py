@@ -303,7 +303,7 @@ class EndAttempts(Command):
         outcome = unit.moves.end_attempt(job, ending)
         unit.touch(job)
         unit.attempts.append(
-            AttemptRow(job.id, ending.lease_token, attempt, job.worker or "", ending.instance, claimed_at or unit.now,
+            AttemptRow(job.id, ending.lease_token, attempt, ending.worker or job.worker or "", ending.instance, claimed_at or unit.now,
                        ending.began_at, unit.now, outcome, ending.error, ending.output)
         )  # fmt: skip
         return outcome

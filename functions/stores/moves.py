@@ -38,6 +38,7 @@ class Ending:
     ran_micros: int = 0
     output: str | None = None
     instance: str = ""
+    worker: str = ""
 
 
 @dataclass(slots=True)

@@ -1,0 +1,14 @@
+"""Dead letter: keeps what nobody could handle."""
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions.runtime import entrypoint, wiring
+
+app = entrypoint.event_function("dead-letter", wiring.dead_letter)
+
+
+@functions_framework.aio.http
+async def dead_letter(request: Request) -> Response:
+    return await app(request)

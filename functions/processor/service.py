@@ -1,0 +1,288 @@
+"""Processor: claims the best jobs of a queue under leases, has their handlers run, commits the outcomes."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from contracts.errors import ObservatoryError, Passing
+from contracts.event import Event
+from contracts.event_types import JOB_QUEUED, QUEUE_RESUMED
+from contracts.job import Job
+from functions.processor.assignments import Assignment, Outcome
+from functions.runtime.dead_letters import Consumer
+from functions.stores import faults
+from functions.stores.job_store import JobStore
+from functions.stores.moves import Ending
+
+log = logging.getLogger("observatory.processor")
+
+
+class Pool(Protocol):
+    """Runs handlers; tells outcomes as they come (see functions/processor/workers.py)."""
+
+    def submit(self, assignments: Sequence[Assignment]) -> None: ...
+    def wanted(self) -> int: ...
+    def held(self) -> list[tuple[str, int]]: ...
+    def cancel(self, job_id: str, lease_token: int) -> None: ...
+    def drop(self, job_id: str, lease_token: int) -> None: ...
+    async def drain(self, grace_seconds: float) -> list[Assignment]: ...
+    async def stop(self) -> None: ...
+
+
+class Processor(Consumer):
+    """One dispatcher for all queues of this instance.
+
+    A ring marks its queue; the dispatcher claims for marked queues whenever the pool wants jobs, in turn, and unmarks a
+    queue when a claim finds less than it asked for. `patient` answers an event only when its queue is drained (on
+    Knative a request lasts as long as its job); otherwise at once.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        pool: Pool,
+        *,
+        queues: Mapping[str, Any],
+        instance: str,
+        lease_seconds: float = 15.0,
+        renew_seconds: float = 3.0,
+        drain_seconds: float = 30.0,
+        patient: bool = False,
+        hosted: bool = False,
+        cold_start: Callable[[], float] | None = None,
+    ) -> None:
+        super().__init__(store)
+        self.hosted = hosted
+        self._store, self._pool = store, pool
+        self._queues = queues
+        self._instance = instance
+        self._lease_seconds, self._renew_seconds, self._drain_seconds = lease_seconds, renew_seconds, drain_seconds
+        self._patient = patient
+        self._cold_start = cold_start
+        self._rung: dict[str, None] = {}  # in the order of their rings
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._limited: dict[tuple[str, int], str] = {}  # leases of queues with a limit: its end lets another begin
+        self._ending: set[tuple[str, int]] = set()  # leases whose outcome is being committed
+        self._timed: set[str] = set()
+        self._commits: set[asyncio.Task[None]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._draining = False
+
+    # ---- life -------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        self._tasks = [
+            asyncio.create_task(self._dispatch(), name="dispatch"),
+            asyncio.create_task(self._renew(), name="renew"),
+        ]
+
+    async def ready(self) -> None:
+        await self._store.ping()
+
+    async def drain(self) -> None:
+        """Takes no more jobs, lets handlers finish within the grace, gives the rest back uncounted."""
+        if self._draining:
+            return
+        self._draining = True
+        self._wake.set()
+        left = await self._pool.drain(self._drain_seconds)
+        while self._commits:
+            await asyncio.wait(self._commits)
+        if left:
+            with contextlib.suppress(Passing):
+                await self._store.release([(item.job_id, item.lease_token) for item in left], "drain")
+        for task in self._tasks:
+            task.cancel()
+        await self._pool.stop()
+
+    @property
+    def busy(self) -> int:
+        """Jobs whose lease this instance holds."""
+        return len(self._pool.held()) + len(self._ending)
+
+    # ---- events -----------------------------------------------------------------------------------------------
+
+    async def handle(self, trigger: str, events: Sequence[Event]) -> Sequence[int]:
+        """A `job.queued` rings its queue; what breaks its contract is kept as a dead letter."""
+        try:
+            good = await self.valid(trigger, events)
+        except Passing:
+            return [503] * len(events)
+        for event in good:
+            queue = event.data["name"] if event.type == QUEUE_RESUMED else event.attribute("queue")
+            if event.type in (JOB_QUEUED, QUEUE_RESUMED) and queue in self._queues:
+                self.ring(queue)
+        if self._patient and good:
+            await self._idle.wait()
+        return [200] * len(events)
+
+    def ring(self, queue: str) -> None:
+        """The queue has work."""
+        if queue not in self._rung:
+            self._rung[queue] = None
+            self._idle.clear()
+            self._wake.set()
+
+    # ---- claiming ---------------------------------------------------------------------------------------------
+
+    async def _dispatch(self) -> None:
+        pause = 0.1
+        while not self._draining:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                while not self._draining and self._rung and (wanted := self._pool.wanted()) > 0:
+                    await self._claim_for(wanted)
+                pause = 0.1
+            except Passing as error:
+                log.warning("claiming waits: %s", error, extra={"action": "processor.waiting"})
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5.0)
+                self._wake.set()
+            except ObservatoryError:
+                log.exception("a claim failed", extra={"action": "processor.failed"})
+                await asyncio.sleep(1.0)
+            self._note_idle()
+
+    async def _claim_for(self, wanted: int) -> None:
+        """Claims for the queue rung longest ago; it goes to the end of the row, or out of it when it has no more."""
+        queue = next(iter(self._rung))
+        del self._rung[queue]
+        share = max(1, wanted // (len(self._rung) + 1))
+        try:
+            jobs = await self._store.claim(
+                queue, share, worker=self._instance, instance=self._instance, lease_seconds=self._lease_seconds,
+                cold_start_seconds=self._take_cold_start(),
+            )  # fmt: skip
+        except ObservatoryError:
+            self._rung[queue] = None
+            raise
+        if len(jobs) == share:
+            self._rung[queue] = None
+        self._watch_limits(queue, jobs)
+        if jobs:
+            faults.reach("claimed")
+            self._pool.submit([self._assignment(job, steps) for job, steps in await self._with_effects(jobs)])
+
+    def _watch_limits(self, queue: str, jobs: Sequence[Job]) -> None:
+        """A queue at its limit is claimed for again when one of its jobs ends, or when its rate lets the next one go."""
+        declared = self._queues.get(queue)
+        if getattr(declared, "max_running", None) is not None:
+            self._limited.update(((job.id, job.lease_token), queue) for job in jobs)
+        rate = getattr(declared, "rate_per_second", None)
+        if rate is not None and (jobs or queue not in self._timed):
+            self._timed.add(queue)
+            asyncio.get_running_loop().call_later(1.0 / rate, self._ring_timed, queue)
+
+    def _ring_timed(self, queue: str) -> None:
+        self._timed.discard(queue)
+        if not self._draining:
+            self.ring(queue)
+
+    def _take_cold_start(self) -> float | None:
+        cold_start, self._cold_start = self._cold_start, None
+        return cold_start() if cold_start is not None else None
+
+    async def _with_effects(self, jobs: Sequence[Job]) -> list[tuple[Job, dict[str, Any]]]:
+        """Each job with the steps that an earlier attempt stored."""
+        again = [job.id for job in jobs if job.lease_token > 1]
+        steps = await self._store.effects(again) if again else {}
+        return [(job, steps.get(job.id, {})) for job in jobs]
+
+    @staticmethod
+    def _assignment(job: Job, steps: dict[str, Any]) -> Assignment:
+        return Assignment(
+            job_id=job.id, lease_token=job.lease_token, attempt=job.attempt, attempts_allowed=job.attempts_allowed, type=job.type,
+            queue=job.queue, payload=job.payload, timeout_seconds=job.timeout_seconds, traceparent=job.traceparent, effects=steps,
+        )  # fmt: skip
+
+    def _note_idle(self) -> None:
+        if not self._rung and not self._ending and not self._pool.held():
+            self._idle.set()
+
+    # ---- outcomes ---------------------------------------------------------------------------------------------
+
+    def on_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+        """From the pool: commits them, and asks for more work."""
+        faults.reach("handled")
+        self._ending.update((outcome.job_id, outcome.lease_token) for outcome in outcomes)
+        task = asyncio.get_running_loop().create_task(self._commit(outcomes))
+        self._commits.add(task)
+        task.add_done_callback(self._commits.discard)
+        if self._rung:
+            self._wake.set()
+
+    async def _commit(self, outcomes: Sequence[Outcome]) -> None:
+        endings = [_ending(outcome, self._instance) for outcome in outcomes]
+        pause = 0.05
+        try:
+            while True:
+                try:
+                    results = await self._store.end_attempts(endings)
+                    break
+                except Passing as error:  # leases are renewed meanwhile; what is lost is rescued
+                    log.warning("outcomes wait: %s", error, extra={"action": "processor.waiting"})
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, 2.0)
+            for ending, result in zip(endings, results, strict=True):
+                if isinstance(result, ObservatoryError):
+                    log.info("job %s: %s", ending.job_id, result, extra={"action": "job.fenced"})
+        except ObservatoryError:
+            log.exception("outcomes could not be committed", extra={"action": "processor.failed"})
+        finally:
+            for ending in endings:
+                self._ending.discard((ending.job_id, ending.lease_token))
+                if self._limited and (queue := self._limited.pop((ending.job_id, ending.lease_token), None)) is not None:
+                    self.ring(queue)
+            self._wake.set()
+
+    def on_progress(self, job_id: str, lease_token: int, progress: dict[str, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(self._progress(job_id, lease_token, progress))
+        self._commits.add(task)
+        task.add_done_callback(self._commits.discard)
+
+    async def _progress(self, job_id: str, lease_token: int, progress: dict[str, Any]) -> None:
+        with contextlib.suppress(ObservatoryError):  # progress is news: a lost lease or a store away drops it
+            await self._store.progress(job_id, lease_token, progress)
+
+    async def store_effect(self, job_id: str, lease_token: int, step: str, value: Any) -> Any:
+        """From a handler's `context.once`: the value that stands. Raises LeaseLost."""
+        return await self._store.effect(job_id, lease_token, step, value)
+
+    # ---- leases -----------------------------------------------------------------------------------------------
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self._renew_seconds)
+            leases = list({*self._pool.held(), *self._ending})
+            if not leases:
+                continue
+            try:
+                for lease in await self._store.renew(leases, self._lease_seconds):
+                    if lease.state == "lost":
+                        self._pool.drop(lease.job_id, lease.lease_token)
+                    elif lease.state == "cancelling":
+                        self._pool.cancel(lease.job_id, lease.lease_token)
+            except Passing as error:
+                log.warning("leases are not renewed: %s", error, extra={"action": "processor.waiting"})
+            except ObservatoryError:
+                log.exception("leases could not be renewed", extra={"action": "processor.failed"})
+
+
+def _ending(outcome: Outcome, instance: str) -> Ending:
+    return Ending(
+        job_id=outcome.job_id,
+        lease_token=outcome.lease_token,
+        outcome=outcome.kind,
+        result=outcome.result,
+        error=outcome.error,
+        after_seconds=outcome.after_seconds,
+        began_at=outcome.started_at,
+        ran_micros=outcome.ran_micros,
+        output=outcome.output,
+        instance=instance,
+        worker=outcome.worker,
+    )

@@ -1,0 +1,64 @@
+"""Making dead letters: what an event function does with what it will never be able to handle."""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+
+from contracts import validation
+from contracts.errors import ObservatoryError, Refused
+from contracts.event import Event
+from contracts.ids import UuidSequence
+from functions.stores.job_store import DeadLetter, JobStore
+
+log = logging.getLogger("observatory.dead_letters")
+_ids = UuidSequence()
+STRUCTURED = "application/cloudevents+json; charset=utf-8"
+
+
+def letter_of(
+    trigger: str, reason: str, headers: dict[str, str], body: bytes, event: Event | None, now: int, attempts: int = 1
+) -> DeadLetter:
+    """A dead letter; bytes that are no event are known by their SHA-256 (rule 9)."""
+    return DeadLetter(
+        id=_ids.next(now),
+        trigger=trigger,
+        source=event.source if event is not None else "unparsed",
+        event_id=event.id if event is not None else f"sha256:{hashlib.sha256(body).hexdigest()}",
+        event_type=event.type if event is not None else headers.get("ce-type"),
+        reason=reason[:2_000],
+        attempts=attempts,
+        content_type=headers.get("content-type", "application/octet-stream"),
+        body=body,
+        headers={name: value for name, value in headers.items() if name.startswith("ce-") or name == "content-type"},
+        kept_at=now,
+    )
+
+
+def reason_of(error: ObservatoryError) -> str:
+    """One text with every fault."""
+    faults = "; ".join(f"{fault.pointer or '/'}: {fault.message}" for fault in error.faults)
+    return f"{error.slug}: {error.message}" + (f" ({faults})" if faults else "")
+
+
+class Consumer:
+    """What every function behind the broker shares: it validates what it gets and keeps what it must refuse."""
+
+    def __init__(self, store: JobStore) -> None:
+        self._dead_letters = store
+
+    async def refuse(self, trigger: str, error: ObservatoryError, headers: dict[str, str], body: bytes, event: Event | None) -> None:
+        """Keeps the original bytes as a dead letter. Raises StoreUnavailable when that cannot be done now."""
+        letter = letter_of(trigger, reason_of(error), headers, body, event, self._dead_letters.now())
+        await self._dead_letters.keep_dead_letter(letter)
+        log.warning("an event for %s was put aside: %s", trigger, letter.reason[:200], extra={"action": "dead_letter.kept"})
+
+    async def valid(self, trigger: str, events: Sequence[Event]) -> list[Event]:
+        """The events that keep their contract; the others are kept as dead letters, each with its reason."""
+        good = []
+        for event in events:
+            try:
+                validation.validate_event(event)
+                good.append(event)
+            except Refused as error:
+                await self.refuse(trigger, error, {"content-type": STRUCTURED}, event.canonical(), event)
+        return good

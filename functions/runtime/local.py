@@ -1,0 +1,320 @@
+"""`make run`: the whole system in one command. One asyncio process on SQLite; handlers in worker processes."""
+
+import argparse
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+STARTED = time.monotonic()
+
+from contracts.errors import ConfigurationError, DataFolderInUse, ObservatoryError  # noqa: E402 - the clock starts before the imports
+from functions.runtime import settings as settings_module  # noqa: E402
+from functions.runtime.settings import Settings  # noqa: E402
+from functions.runtime.wiring import Parts, host  # noqa: E402
+
+log = logging.getLogger("observatory.local")
+
+
+class LocalBell:
+    """Rings the functions of this process."""
+
+    def __init__(self, relay: Any, processor: Any, metrics_engine: Any) -> None:
+        self._relay, self._processor, self._metrics_engine = relay, processor, metrics_engine
+
+    def ring_relay(self) -> None:
+        self._relay.nudge()
+
+    def ring_queue(self, queue: str, depth: int) -> None:
+        self._processor.ring(queue)
+
+    async def ring_readers(self) -> None:
+        await self._metrics_engine.catch_up()
+
+
+class LocalSystem:
+    """All six functions on shared parts, from start to drained stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.parts = Parts(settings, hosted=True)
+        self.rescued = 0
+        self.address = ""
+        self._socket: socket.socket | None = None
+        self._server: Any = None
+        self._serving: asyncio.Task[None] | None = None
+        self._line_a_job: Callable[[Any], None] | None = None
+
+    # ---- start ------------------------------------------------------------------------------------------------
+
+    def take_folder_and_port(self) -> None:
+        """Raises DataFolderInUse or ConfigurationError, before anything else is done."""
+        self.parts.folder.acquire()
+        try:
+            self._socket = bind(self.settings.host, self.settings.port)
+        except ConfigurationError:
+            self.parts.folder.release()
+            raise
+        self.address = f"http://{url_host(self.settings.host)}:{self._socket.getsockname()[1]}"
+        self.parts.folder.describe({"url": self.address})
+
+    async def start(self) -> None:
+        host(self.parts)
+        pool = asyncio.create_task(self.parts.pool())  # the worker processes start while the rest does
+        self.store = await self.parts.job_store()
+        self.counts = dict(self.parts.recovered.counts if self.parts.recovered else {})
+        application = await asyncio.to_thread(_application)
+        await pool
+        self.processor = await self.parts.processor()
+        self.metrics_engine = await self.parts.metrics_engine()
+        await self._start_delivery()
+        await self._start_time()
+        await self._serve(application)
+
+    async def _start_delivery(self) -> None:
+        from eventing.brokers.embedded import EmbeddedBroker
+        from eventing.triggers import load_triggers
+        from functions.runtime.redaction import Redactor
+        from functions.runtime.relay import Relay
+
+        dead_letter = await self.parts.dead_letter()
+        subscribers = {"processor": self.processor.handle, "metrics-engine": self.metrics_engine.handle, "dead-letter": dead_letter.handle}
+        self.broker = EmbeddedBroker(load_triggers(trigger_files(self.settings)), subscribers)
+        await self.broker.start()
+        self.relay = Relay(self.store, self.broker, Redactor(await self.parts.catalogue()).event)
+        await self.relay.start()
+
+    async def _start_time(self) -> None:
+        from functions.runtime.timer import Timer
+
+        self.parts.keep_bell(LocalBell(self.relay, self.processor, self.metrics_engine))
+        scheduler = await self.parts.scheduler()
+        self.timer = Timer(scheduler.tick, self.store.now, self.settings.tick_seconds)
+        self.store.on_committed(self.timer.committed)
+        first = await scheduler.tick(rescue_all=True)  # whoever held these leases is dead: this process holds the folder
+        self.rescued = first.rescued
+        self.timer.start(first.next_due_at)
+
+    async def _serve(self, application: Any) -> None:
+        import uvicorn
+
+        config = uvicorn.Config(
+            application, http="httptools", loop="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+            date_header=False, timeout_keep_alive=75, backlog=2048, timeout_graceful_shutdown=int(self.settings.drain_seconds) + 5,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+        self._server.capture_signals = contextlib.nullcontext  # signals are handled here, once for everything
+        self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="http")
+        while not self._server.started:
+            if self._serving.done():
+                await self._serving
+            await asyncio.sleep(0.005)
+
+    # ---- stop -------------------------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """Takes no more, lets handlers finish within the grace, gives the rest back, and closes; nothing is lost."""
+        await self.timer.stop()
+        (await self.parts.gateway()).endings.close()
+        await (await self.parts.read_model()).drain()
+        self._server.should_exit = True
+        await self.processor.drain()
+        if self._serving is not None:
+            await self._serving
+        await self.broker.stop()
+        await self.relay.stop()
+        await self.parts.close()
+
+
+def trigger_files(settings: Settings) -> list[Any]:
+    """Our Trigger file, and those of the user's folder."""
+    from pathlib import Path
+
+    files = [settings_module.ROOT / "eventing" / "manifests" / "300-triggers.yaml"]
+    if settings.triggers:
+        files += sorted(Path(settings.triggers).glob("*.yaml"))
+    return files
+
+
+def _application() -> Any:
+    """Imports the functions (a quarter of a second) and puts them behind one address."""
+    from functions.gateway.main import app as gateway
+    from functions.read_model.main import app as read_model
+    from functions.runtime.hosting import Host
+
+    return Host([gateway, read_model], read_model)
+
+
+def bind(address: str, port: int) -> socket.socket:
+    """A listening socket. Raises ConfigurationError naming the setting when the port is held by something else."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigurationError(
+                f"port {port} on {address} is held by another program: choose a free one with OBSERVATORY_PORT=8081 make run"
+            ) from None
+        raise ConfigurationError(f"cannot listen on {address}:{port} ({error.strerror}): change OBSERVATORY_HOST or OBSERVATORY_PORT") from None
+    listener.setblocking(False)
+    return listener
+
+
+def url_host(address: str) -> str:
+    if address in ("0.0.0.0", "::"):
+        return "127.0.0.1"
+    return f"[{address}]" if ":" in address else address
+
+
+# ---- what a person sees -----------------------------------------------------------------------------------------
+
+
+def banner(system: LocalSystem, catalogue: Any) -> str:
+    url = system.address
+    modules = ", ".join(["built-in", *system.settings.task_modules])
+    return f"""Distributed Task Observatory is running (process {os.getpid()}, up in {time.monotonic() - STARTED:.1f} s)
+
+  submit     {url}/v1/jobs   or CloudEvents to {url}/
+  look       {url}/          live events: {url}/v1/stream
+  API        {url}/openapi.json   metrics: {url}/metrics
+  data       {system.settings.data_folder.resolve()}: {recovered(system)}
+  tasks      {len(catalogue)} types ({modules})
+  workers    {system.settings.worker_count} processes
+
+Try:
+  curl -s {url}/v1/jobs?wait=5 -H 'Content-Type: application/json' -d '{{"type": "text.statistics", "payload": {{"text": "hello world"}}}}'
+
+Stop with Ctrl-C, or make stop from elsewhere.
+"""
+
+
+def recovered(system: LocalSystem) -> str:
+    """What was found in the data folder, in words."""
+    counts = system.counts
+    total = sum(counts.values())
+    if not total:
+        return "new and empty"
+    waiting = sum(counts.get(state, 0) for state in ("waiting", "scheduled", "queued", "retrying"))
+    return f"{total:,} jobs, {waiting:,} waiting, {system.rescued:,} rescued"
+
+
+def job_printer(write: Callable[[str], Any]) -> Callable[[Sequence[Any]], None]:
+    """A line for each job that ended, from its event."""
+    from contracts.event_types import JOB_CANCELLED, JOB_FAILED, JOB_RETRYING, JOB_SUCCEEDED
+
+    words = {JOB_SUCCEEDED: "succeeded", JOB_FAILED: "FAILED", JOB_CANCELLED: "cancelled", JOB_RETRYING: "retrying"}
+
+    def committed(events: Sequence[Any]) -> None:
+        lines = []
+        for event in events:
+            if event.type in words:
+                lines.append(_job_line(event.document, words[event.type]))
+        if lines:
+            write("".join(lines))
+
+    return committed
+
+
+def _job_line(document: dict[str, Any], word: str) -> str:
+    data = document["data"]
+    line = f"{document['time'][11:23]}  {word:<9}  {document['jobtype']:<20}  {document['subject'][4:]}"
+    ran = data.get("ran_seconds")
+    if ran is not None:
+        line += f"  {ran:.3f} s"
+    if int(document["attempt"]) > 1:
+        line += f"  attempt {document['attempt']}"
+    error = data.get("error") or {}
+    text = error.get("message") or data.get("reason")
+    if text and word != "succeeded":
+        line += f"  {printable(str(text))[:120]}"
+    return line + "\n"
+
+
+def printable(text: str) -> str:
+    """One line without control characters: text from jobs cannot steer a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+# ---- the command ------------------------------------------------------------------------------------------------
+
+
+async def run(settings: Settings, system: LocalSystem) -> int:
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    stops = 0
+
+    def on_signal() -> None:
+        nonlocal stops
+        stops += 1
+        asked.set()
+        if stops > 1:
+            print("Stopped at once; what ran is rescued at the next start.", flush=True)
+            os._exit(130)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    await system.start()
+    if not settings.quiet:
+        system.store.on_committed(job_printer(_write_out))
+    print(banner(system, await system.parts.catalogue()), flush=True)
+    await asked.wait()
+    print(draining(system), flush=True)
+    await system.stop()
+    print("Stopped. Everything accepted is in the data folder.", flush=True)
+    return 0
+
+
+def draining(system: LocalSystem) -> str:
+    busy = system.processor.busy
+    if not busy:
+        return "Stopping: nothing runs."
+    return f"Stopping: waits for {busy} running jobs, {system.settings.drain_seconds:g} s at most (Ctrl-C again stops at once)."
+
+
+def _write_out(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError:  # whoever read this is gone; the work goes on
+        return
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="make run", description="Runs the whole system on this machine, embedded and durable.")
+    parser.add_argument("--quiet", action="store_true", help="no line a job")
+    given = parser.parse_args(arguments)
+    try:
+        settings = settings_module.load({**os.environ, **({"OBSERVATORY_QUIET": "1"} if given.quiet else {})})
+        from observability.logs import configure
+
+        configure(settings.log_format)
+        system = LocalSystem(settings)
+        try:
+            system.take_folder_and_port()
+        except DataFolderInUse:
+            holder = system.parts.folder.holder()
+            print(f"Already running: process {holder.get('pid', '?')}, {holder.get('url', 'still starting')} "
+                  f"(data folder {settings.data_folder.resolve()}).")  # fmt: skip
+            return 0
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(run(settings, system))
+    except ObservatoryError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

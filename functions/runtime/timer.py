@@ -1,0 +1,74 @@
+"""The embedded scheduler's alarm clock: set for the next due time, so that nothing polls."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from contracts.errors import ObservatoryError
+from contracts.event import Event
+from contracts.event_types import JOB_ACCEPTED, JOB_RETRYING, JOB_SCHEDULED
+from contracts.times import MICROSECONDS, from_rfc3339
+from functions.stores.job_store import Tick
+
+log = logging.getLogger("observatory.timer")
+
+
+class Timer:
+    """Ticks when something is due, and every `longest_seconds` in any case."""
+
+    def __init__(self, tick: Callable[[], Awaitable[Tick]], now: Callable[[], int], longest_seconds: float) -> None:
+        self._tick, self._now, self._longest = tick, now, longest_seconds
+        self._due_at: int | None = None
+        self._earlier = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, first: int | None) -> None:
+        self._due_at = first
+        self._task = asyncio.create_task(self._run(), name="timer")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def committed(self, events: Sequence[Event]) -> None:
+        """Sets the alarm for what these events plan."""
+        for event in events:
+            if event.type in (JOB_SCHEDULED, JOB_RETRYING):
+                self.arm(from_rfc3339(event.data["run_at"]))
+            elif event.type == JOB_ACCEPTED and event.data["expires_at"] is not None:
+                self.arm(from_rfc3339(event.data["expires_at"]))
+
+    def arm(self, at: int) -> None:
+        if self._due_at is None or at < self._due_at:
+            self._due_at = at
+            self._earlier.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._sleep()
+            self._due_at = None
+            try:
+                tick = await self._tick()
+            except ObservatoryError as error:
+                log.warning("a tick failed: %s", error, extra={"action": "tick.failed"})
+                await asyncio.sleep(1.0)
+                self._due_at = self._now()
+            else:
+                if tick.next_due_at is not None:
+                    self.arm(tick.next_due_at)
+
+    async def _sleep(self) -> None:
+        loop = asyncio.get_running_loop()
+        last = loop.time() + self._longest
+        while True:
+            self._earlier.clear()
+            left = last - loop.time()
+            if self._due_at is not None:
+                left = min(left, (self._due_at - self._now()) / MICROSECONDS)
+            if left <= 0:
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._earlier.wait(), left + 0.0005)

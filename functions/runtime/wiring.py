@@ -1,0 +1,251 @@
+"""The only file that knows adapters: builds each function's service from the settings, once a process and lazily.
+
+A function alone in its process opens the embedded store itself; hosted by `local.py`, all six share one set of parts.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from contracts.errors import ConfigurationError
+from functions.runtime import settings as settings_module
+from functions.runtime.data_folder import DataFolder
+from functions.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from contracts.catalogue import Catalogue
+    from eventing.queues import QueueDeclaration
+    from functions.dead_letter.service import DeadLetterKeeper
+    from functions.gateway.service import Gateway
+    from functions.metrics_engine.service import MetricsEngine
+    from functions.processor.service import Processor
+    from functions.processor.workers import WorkerPool
+    from functions.read_model.service import ReadModel
+    from functions.scheduler.service import Scheduler
+    from functions.stores.job_store import JobStore, Recovered
+    from functions.stores.stats_store import StatsStore
+
+STARTED = time.monotonic()
+
+
+class Parts:
+    """The adapters of one process. Each is made on its first use; `hosted` says that all functions live here."""
+
+    def __init__(self, settings: Settings, *, hosted: bool = False) -> None:
+        self.settings = settings
+        self.hosted = hosted
+        self.folder = DataFolder(settings.data_folder)
+        self.recovered: Recovered | None = None
+        self._made: dict[str, Any] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        lock = self._locks.setdefault(name, asyncio.Lock())
+        async with lock:
+            if name not in self._made:
+                self._made[name] = await make()
+        return self._made[name]
+
+    # ---- stores -----------------------------------------------------------------------------------------------
+
+    async def job_store(self) -> "JobStore":
+        store: JobStore = await self._once("job_store", self._open_job_store)
+        return store
+
+    async def _open_job_store(self) -> "JobStore":
+        if self.settings.store != "sqlite":
+            raise ConfigurationError(f"OBSERVATORY_STORE={self.settings.store!r} is not known; use sqlite")
+        from contracts import validation
+        from functions.stores import faults
+        from functions.stores.backends.sqlite_job_store import SqliteJobStore
+
+        if self.settings.test_kill:
+            faults.arm(self.settings.test_kill)
+        if not self.hosted:
+            self.folder.acquire()
+        store = SqliteJobStore.at(self.folder.database, check=validation.validate_event)
+        self.recovered = await store.open()
+        await store.declare_queues([(q.name, q.max_running, q.rate_per_second, q.paused) for q in self.queues().values()])
+        return store
+
+    async def stats_store(self) -> "StatsStore":
+        from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
+
+        store: Any = await self.job_store()
+        return SqliteStatsStore(store.database)
+
+    # ---- data -------------------------------------------------------------------------------------------------
+
+    def queues(self) -> "dict[str, QueueDeclaration]":
+        from eventing.queues import load_queues
+
+        if "queues" not in self._made:
+            self._made["queues"] = load_queues()
+        queues: dict[str, QueueDeclaration] = self._made["queues"]
+        return queues
+
+    def keep_catalogue(self, catalogue: "Catalogue") -> None:
+        self._made["catalogue"] = catalogue
+
+    async def catalogue(self) -> "Catalogue":
+        catalogue: Catalogue = await self._once("catalogue", self._find_catalogue)
+        return catalogue
+
+    async def _find_catalogue(self) -> "Catalogue":
+        from contracts.catalogue import Catalogue
+
+        if self.settings.catalogue:
+            return Catalogue.load(self.settings.catalogue)
+        command = [sys.executable, "-m", "functions.processor.tasks.collect", *self.settings.task_modules]
+        collector = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=settings_module.environment(self.settings), cwd=settings_module.ROOT
+        )
+        output, errors = await collector.communicate()
+        if collector.returncode:
+            raise ConfigurationError(f"the tasks cannot be collected: {errors.decode(errors='replace').strip()[-2000:]}")
+        return Catalogue.from_json(json.loads(output))
+
+    # ---- services ---------------------------------------------------------------------------------------------
+
+    async def gateway(self) -> "Gateway":
+        from functions.gateway.service import Bounds, Gateway
+
+        bounds = Bounds(self.settings.payload_bytes, self.settings.batch_items, self.settings.timeout_seconds_max, self.settings.wait_seconds)
+        gateway = Gateway(await self.job_store(), await self.catalogue(), self.queues(), bounds)
+        gateway.hosted = self.hosted
+        return gateway
+
+    async def processor(self) -> "Processor":
+        processor: Processor = await self._once("processor", self._start_processor)
+        return processor
+
+    async def _start_processor(self) -> "Processor":
+        from functions.processor.service import Processor
+
+        pool = await self.pool()
+        processor = Processor(
+            await self.job_store(), pool, queues=self.queues(), instance=self.settings.instance, lease_seconds=self.settings.lease_seconds,
+            renew_seconds=self.settings.renew_seconds, drain_seconds=self.settings.drain_seconds, patient=not self.hosted, hosted=self.hosted,
+            cold_start=lambda: time.monotonic() - STARTED,
+        )  # fmt: skip
+        self._made["pool_listener"] = processor
+        await processor.start()
+        return processor
+
+    async def pool(self) -> "WorkerPool":
+        pool: WorkerPool = await self._once("pool", self._start_pool)
+        return pool
+
+    async def _start_pool(self) -> "WorkerPool":
+        """The worker processes; what they tell goes to the processor, which is made after them."""
+        from functions.processor.workers import WorkerPool
+        from functions.stores.clock import wall_clock
+
+        pool = WorkerPool(
+            self.settings.worker_count,
+            self.settings.task_modules,
+            clock=wall_clock,
+            on_outcomes=lambda outcomes: self._made["pool_listener"].on_outcomes(outcomes),
+            on_progress=lambda job_id, token, progress: self._made["pool_listener"].on_progress(job_id, token, progress),
+            store_effect=lambda job_id, token, step, value: self._made["pool_listener"].store_effect(job_id, token, step, value),
+        )
+        self.keep_catalogue(await pool.start())
+        return pool
+
+    async def metrics_engine(self) -> "MetricsEngine":
+        engine: MetricsEngine = await self._once("metrics_engine", self._make_metrics_engine)
+        return engine
+
+    async def _make_metrics_engine(self) -> "MetricsEngine":
+        from functions.metrics_engine.service import MetricsEngine
+
+        return MetricsEngine(await self.job_store(), await self.stats_store())
+
+    async def read_model(self) -> "ReadModel":
+        model: ReadModel = await self._once("read_model", self._make_read_model)
+        return model
+
+    async def _make_read_model(self) -> "ReadModel":
+        from functions.read_model.service import ReadModel
+
+        return ReadModel(await self.job_store(), await self.stats_store(), await self.catalogue(), name=self.settings.name)
+
+    async def scheduler(self) -> "Scheduler":
+        scheduler: Scheduler = await self._once("scheduler", self._make_scheduler)
+        return scheduler
+
+    async def _make_scheduler(self) -> "Scheduler":
+        from functions.scheduler.service import Scheduler
+
+        return Scheduler(await self.job_store(), self._made.get("bell") or SilentBell())
+
+    def keep_bell(self, bell: Any) -> None:
+        self._made["bell"] = bell
+
+    async def dead_letter(self) -> "DeadLetterKeeper":
+        from functions.dead_letter.service import DeadLetterKeeper
+
+        return DeadLetterKeeper(await self.job_store())
+
+    async def close(self) -> None:
+        if "job_store" in self._made:
+            await self._made["job_store"].close()
+        self.folder.release()
+
+
+class SilentBell:
+    """For a scheduler alone with the embedded store: nobody else is there to hear. What it commits stays past the
+    publish cursor, and the next full start rings it."""
+
+    def ring_relay(self) -> None:
+        return None
+
+    def ring_queue(self, queue: str, depth: int) -> None:
+        return None
+
+    async def ring_readers(self) -> None:
+        return None
+
+
+_parts: Parts | None = None
+
+
+def parts() -> Parts:
+    """This process's parts, from its environment unless `host` set them."""
+    global _parts
+    if _parts is None:
+        _parts = Parts(settings_module.load())
+    return _parts
+
+
+def host(shared: Parts) -> None:
+    """Makes all functions of this process use these parts."""
+    global _parts
+    _parts = shared
+
+
+async def gateway() -> "Gateway":
+    return await parts().gateway()
+
+
+async def processor() -> "Processor":
+    return await parts().processor()
+
+
+async def metrics_engine() -> "MetricsEngine":
+    return await parts().metrics_engine()
+
+
+async def read_model() -> "ReadModel":
+    return await parts().read_model()
+
+
+async def scheduler() -> "Scheduler":
+    return await parts().scheduler()
+
+
+async def dead_letter() -> "DeadLetterKeeper":
+    return await parts().dead_letter()

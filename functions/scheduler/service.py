@@ -1,0 +1,67 @@
+"""Scheduler: keeps time. Releases what is due, rescues lost leases, rings again for what a broker forgot."""
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from contracts.errors import Passing
+from contracts.event import Event
+from contracts.event_types import TICK_TYPE
+from functions.runtime.dead_letters import Consumer
+from functions.stores.job_store import STATISTICS_CURSOR, JobStore, Tick
+
+log = logging.getLogger("observatory.scheduler")
+
+
+class Bell(Protocol):
+    """Rings those who may have missed an event; ringing too often is harmless."""
+
+    def ring_relay(self) -> None:
+        """Events past the publish cursor."""
+
+    def ring_queue(self, queue: str, depth: int) -> None:
+        """A queue has claimable jobs."""
+
+    async def ring_readers(self) -> None:
+        """A reader stands behind the head of the feed."""
+
+
+class Scheduler(Consumer):
+    def __init__(self, store: JobStore, bell: Bell) -> None:
+        super().__init__(store)
+        self._store, self._bell = store, bell
+
+    async def ready(self) -> None:
+        await self._store.ping()
+
+    async def drain(self) -> None:
+        return None
+
+    async def handle(self, trigger: str, events: Sequence[Event]) -> Sequence[int]:
+        """A tick (PingSource's event) does all that is due; any other event is kept as a dead letter."""
+        try:
+            good = await self.valid(trigger, events)
+            if any(event.type == TICK_TYPE for event in good):
+                await self.tick()
+        except Passing:
+            return [503] * len(events)
+        return [200] * len(events)
+
+    async def tick(self, *, rescue_all: bool = False) -> Tick:
+        """Everything that time asks for; returns the sums of what was done and when the next tick is due."""
+        total = await self._store.tick(rescue_all=rescue_all)
+        while total.more:
+            step = await self._store.tick(rescue_all=rescue_all)
+            total = Tick(total.released + step.released, total.rescued + step.rescued, total.expired + step.expired, step.next_due_at, step.more)
+        if total.rescued:
+            log.warning("%d leases ran out and were rescued", total.rescued, extra={"action": "leases.rescued"})
+        await self._ring()
+        return total
+
+    async def _ring(self) -> None:
+        self._bell.ring_relay()
+        for queue in await self._store.queues():
+            if queue.depth and not queue.paused:
+                self._bell.ring_queue(queue.name, queue.depth)
+        if (await self._store.cursors()).get(STATISTICS_CURSOR, 0) < await self._store.head():
+            await self._bell.ring_readers()

@@ -1,0 +1,118 @@
+"""`StatsStore` on SQLite, in the same file as the jobs: a fold's writes join a commit that happens anyway."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from contracts.statistics import ALL_TIME, Delta, Figures, State
+from functions.stores.backends.sqlite_database import SqliteDatabase, one, write_rows
+from functions.stores.backends.sqlite_writing import SqlWrite, advance
+from functions.stores.job_store import STATISTICS_CURSOR
+from functions.stores.stats_store import Reading
+
+_TABLES = {
+    "states": ("statistics_states", ("queue", "type", "status"), "jobs"),
+    "sums": ("statistics_sums", ("minute", "queue", "type", "measure"), "value"),
+    "buckets": ("statistics_buckets", ("minute", "queue", "type", "measure", "bucket"), "count"),
+}
+
+
+class SqliteStatsStore:
+    """Statistics in the tables `statistics_*` of `database`, which the job store opens and closes."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    async def cursor(self) -> int:
+        return await self._database.read(_cursor)
+
+    async def apply(self, delta: Delta, after: int, upto: int) -> bool:
+        return bool(await self._database.ask(SqlWrite(lambda connection: _apply(connection, delta, after, upto), lazy=True)))
+
+    async def read(self, ranges: Sequence[tuple[int, int]]) -> Reading:
+        return await self._database.read(
+            lambda connection: Reading(_cursor(connection), _states(connection), [_figures(connection, *part) for part in ranges])
+        )
+
+    async def series(self, first: int, last: int) -> dict[int, dict[str, int]]:
+        return await self._database.read(lambda connection: _series(connection, first, last))
+
+    async def whole(self) -> tuple[int, Delta]:
+        return await self._database.read(lambda connection: (_cursor(connection), Delta(*(_rows(connection, name) for name in _TABLES))))
+
+    async def prune(self, before_minute: int) -> int:
+        return int(await self._database.ask(SqlWrite(lambda connection: _prune(connection, before_minute), lazy=True)))
+
+    async def clear(self) -> None:
+        await self._database.ask(SqlWrite(_clear))
+
+
+# ---- writing ----------------------------------------------------------------------------------------------------
+
+
+def _apply(connection: sqlite3.Connection, delta: Delta, after: int, upto: int) -> bool:
+    if _cursor(connection) != after:
+        return False
+    _add(connection, "states", delta.states)
+    _add(connection, "sums", delta.sums)
+    _add(connection, "buckets", delta.buckets)
+    advance(connection, STATISTICS_CURSOR, upto)
+    return True
+
+
+def _add(connection: sqlite3.Connection, name: str, changes: Mapping[tuple[Any, ...], int]) -> None:
+    table, key, value = _TABLES[name]
+    columns = ", ".join(key)
+    rows = [(*cell, change) for cell, change in changes.items()]
+    write_rows(connection, f"INSERT INTO {table} ({columns}, {value})", rows,
+               f"ON CONFLICT ({columns}) DO UPDATE SET {value} = {value} + excluded.{value}")  # fmt: skip
+
+
+def _prune(connection: sqlite3.Connection, before_minute: int) -> int:
+    return sum(
+        connection.execute(f"DELETE FROM {table} WHERE minute > ? AND minute < ?", (ALL_TIME, before_minute)).rowcount
+        for table in ("statistics_sums", "statistics_buckets")
+    )
+
+
+def _clear(connection: sqlite3.Connection) -> None:
+    for table, _, _ in _TABLES.values():
+        connection.execute(f"DELETE FROM {table}")
+    connection.execute("DELETE FROM cursors WHERE name = ?", (STATISTICS_CURSOR,))
+
+
+# ---- reading ----------------------------------------------------------------------------------------------------
+
+
+def _cursor(connection: sqlite3.Connection) -> int:
+    return one(connection, "SELECT position FROM cursors WHERE name = ?", (STATISTICS_CURSOR,)) or 0
+
+
+def _rows(connection: sqlite3.Connection, name: str) -> dict[Any, int]:
+    table, key, value = _TABLES[name]
+    return {row[:-1]: row[-1] for row in connection.execute(f"SELECT {', '.join(key)}, {value} FROM {table} WHERE {value} != 0")}
+
+
+def _states(connection: sqlite3.Connection) -> dict[State, int]:
+    return _rows(connection, "states")
+
+
+def _figures(connection: sqlite3.Connection, first: int, last: int) -> Figures:
+    sums = connection.execute(
+        "SELECT queue, type, measure, sum(value) FROM statistics_sums WHERE minute BETWEEN ? AND ? GROUP BY 1, 2, 3", (first, last)
+    )
+    buckets = connection.execute(
+        "SELECT queue, type, measure, bucket, sum(count) FROM statistics_buckets WHERE minute BETWEEN ? AND ? GROUP BY 1, 2, 3, 4",
+        (first, last),
+    )
+    return Figures({row[:3]: row[3] for row in sums}, {row[:4]: row[4] for row in buckets})
+
+
+def _series(connection: sqlite3.Connection, first: int, last: int) -> dict[int, dict[str, int]]:
+    found = connection.execute(
+        "SELECT minute, measure, sum(value) FROM statistics_sums WHERE minute BETWEEN ? AND ? GROUP BY 1, 2", (first, last)
+    )
+    series: dict[int, dict[str, int]] = {}
+    for minute, measure, value in found:
+        series.setdefault(minute, {})[measure] = value
+    return series
