@@ -106,8 +106,8 @@ def _resolve(reference: str, root: dict[str, Any]) -> _Place:
 
 def _pointed(document: Any, pointer: str) -> Any:
     for token in pointer.split("/")[1:]:
-        token = token.replace("~1", "/").replace("~0", "~")
-        document = document[int(token)] if isinstance(document, list) else document[token]
+        key = token.replace("~1", "/").replace("~0", "~")
+        document = document[int(key)] if isinstance(document, list) else document[key]
     return document
 
 

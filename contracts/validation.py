@@ -46,9 +46,7 @@ class _Compiled:
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self.schema = schema
-        self.accepts: _Verdict = jsonschema_rs.Draft202012Validator(
-            schema, validate_formats=True, retriever=schema_by_uri
-        ).is_valid
+        self.accepts: _Verdict = jsonschema_rs.Draft202012Validator(schema, validate_formats=True, retriever=schema_by_uri).is_valid
 
     def faults(self, document: Any) -> list[Fault]:
         return [] if _is_accepted(self.accepts, document) else _worded(self.schema, document)
@@ -167,9 +165,7 @@ def _known(event_type: str) -> EventType:
     if kind is None:
         close = get_close_matches(event_type[:200], EVENT_TYPES, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        raise UnknownEventType(
-            f"There is no event type {event_type[:200]}{hint}", faults=[Fault("/type", f"is no known event type{hint}")]
-        )
+        raise UnknownEventType(f"There is no event type {event_type[:200]}{hint}", faults=[Fault("/type", f"is no known event type{hint}")])
     return kind
 
 

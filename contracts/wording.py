@@ -37,9 +37,7 @@ def list_faults(schema: dict[str, Any], document: Any) -> list[Fault]:
     """Every fault of a document that the compiled schema refused, sorted by place; 100 at most are listed."""
     found = _by_jsonschema(schema, document) if _is_small(document) else []
     found = found or _by_compiled(schema, document)
-    listed = [
-        Fault(pointer_of(path), message) for path, message in sorted(set(found[:MOST_FAULTS]), key=_in_document_order)
-    ]
+    listed = [Fault(pointer_of(path), message) for path, message in sorted(set(found[:MOST_FAULTS]), key=_in_document_order)]
     if len(found) > MOST_FAULTS:
         listed.append(Fault("", f"has more faults; the first {MOST_FAULTS} are listed"))
     return listed
