@@ -151,6 +151,7 @@ class Parts:
             on_outcomes=lambda outcomes: self._made["pool_listener"].on_outcomes(outcomes),
             on_progress=lambda job_id, token, progress: self._made["pool_listener"].on_progress(job_id, token, progress),
             store_effect=lambda job_id, token, step, value: self._made["pool_listener"].store_effect(job_id, token, step, value),
+            environment=settings_module.environment(self.settings),
         )
         self.keep_catalogue(await pool.start())
         return pool
