@@ -6,7 +6,6 @@ breaks a rule is refused with every fault it has, each with a JSON pointer into 
 
 import base64
 import re
-from binascii import Error as Base64Error
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -14,7 +13,8 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from contracts import strict_json
 from contracts.errors import ContentTooLarge, Fault, MalformedEvent, MalformedJson, Refused, UnsupportedMediaType
 from contracts.event import Event
-from eventing.attributes import CORE, REQUIRED, MediaType, fault_of, fault_of_name, media_type
+from eventing.attributes import REQUIRED, MediaType, fault_of, media_type
+from eventing.json_format import UTF8, check_document, fault_at, json_data, missing, wrong_charset
 
 Mode = Literal["binary", "structured", "batched"]
 Headers = Iterable[tuple[bytes, bytes]]
@@ -25,7 +25,6 @@ MAX_BATCH_ITEMS = 1_000
 MAX_BATCH_BYTES = 5_000_000
 
 _MARKS = frozenset({b"ce-specversion", b"ce-id", b"ce-source", b"ce-type"})
-_UTF8 = (None, "utf-8", "utf8", "us-ascii")
 _PLAIN_BYTES = re.compile(rb"[!#$&-~]*")
 _PRINTABLE_BYTES = re.compile(rb"[ -~]*")
 _QUOTED = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"')
@@ -33,8 +32,6 @@ _WELL_QUOTED = re.compile(rb'[^"]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^"]*)*')
 _STRAY_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _PLAIN = re.compile(r"[!#$&-~]*")
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
-_NO_ATTRIBUTES = ("data", "data_base64")
-_INTEGERS = range(-(2**31), 2**31)
 
 
 def mode(headers: Headers) -> Mode | None:
@@ -120,13 +117,9 @@ def _media_type(raw: bytes | None, expected: str | None = None) -> MediaType:
         raise UnsupportedMediaType(
             f"Content-Type {text[:80]!r} is not accepted here; events come as {STRUCTURED}, {BATCHED} or in binary mode."
         )
-    if expected and found.charset not in _UTF8:
-        raise _wrong_charset(found)
+    if expected and found.charset not in UTF8:
+        raise wrong_charset(found)
     return found
-
-
-def _wrong_charset(found: MediaType) -> UnsupportedMediaType:
-    return UnsupportedMediaType(f"charset {found.charset!r} is not accepted for JSON; send UTF-8.")
 
 
 # Binary mode (HTTP binding section 3.1)
@@ -136,7 +129,7 @@ def _decode_binary(content_type: bytes | None, attributes: dict[str, bytes], bod
     document, faults = _attributes_of(attributes)
     if "datacontenttype" in attributes:
         faults.append(Fault("/datacontenttype", "comes as Content-Type in binary mode; leave out ce-datacontenttype"))
-    _report_missing(document, attributes, faults)
+    faults += missing(document, attributes)
     refusal: Refused | None = None
     try:
         _read_data(document, content_type, body)
@@ -157,11 +150,11 @@ def _attributes_of(raw: dict[str, bytes]) -> tuple[dict[str, Any], list[Fault]]:
         try:
             text = value.decode("ascii") if _PLAIN_BYTES.fullmatch(value) else _unescaped(value)
         except ValueError as error:
-            faults.append(_fault(name, str(error)))
+            faults.append(fault_at(name, str(error)))
             continue
         document[name] = text
         if message := fault_of(name, text):
-            faults.append(_fault(name, message))
+            faults.append(fault_at(name, message))
     return document, faults
 
 
@@ -190,18 +183,9 @@ def _read_data(document: dict[str, Any], content_type: bytes | None, body: bytes
     if not body:
         return
     if media is not None and media.is_json:
-        document["data"] = _json_data(media, body)
+        document["data"] = json_data(media, body)
     else:
         document["data_base64"] = base64.b64encode(body).decode("ascii")
-
-
-def _json_data(media: MediaType, body: bytes) -> Any:
-    if media.charset not in _UTF8:
-        raise _wrong_charset(media)
-    try:
-        return strict_json.loads(body)
-    except MalformedJson as error:
-        raise MalformedJson(faults=[Fault("/data", fault.message) for fault in error.faults]) from None
 
 
 # Structured and batched mode (sections 3.2 and 3.3; JSON format)
@@ -209,7 +193,7 @@ def _json_data(media: MediaType, body: bytes) -> Any:
 
 def _decode_structured(attributes: dict[str, bytes], body: bytes) -> Event:
     document = strict_json.loads(body)
-    faults = _check_document(document)
+    faults = check_document(document)
     if attributes and isinstance(document, dict):
         faults += _disagreements(document, attributes)
     if faults:
@@ -221,7 +205,7 @@ def _disagreements(document: dict[str, Any], raw: dict[str, bytes]) -> list[Faul
     """The ce- headers that a structured request may repeat (section 3.2.3) must say what the event says."""
     copies, faults = _attributes_of(raw)
     return faults + [
-        _fault(name, f"differs from the header ce-{name}; leave the header out")
+        fault_at(name, f"differs from the header ce-{name}; leave the header out")
         for name, value in copies.items()
         if document.get(name) != value
     ]
@@ -231,96 +215,13 @@ def _decode_batch(attributes: dict[str, bytes], body: bytes, max_items: int, max
     if len(body) > max_bytes:
         raise ContentTooLarge(f"A batch holds at most {max_bytes:,} bytes, this one has {len(body):,}; send it in parts.")
     if attributes:
-        raise MalformedEvent(faults=[_fault(name, "is a ce- header; a batch has none") for name in attributes])
+        raise MalformedEvent(faults=[fault_at(name, "is a ce- header; a batch has none") for name in attributes])
     items = strict_json.loads(body)
     if not isinstance(items, list):
         raise MalformedEvent(faults=[Fault("", "a batch is a JSON array of events")])
     if len(items) > max_items:
         raise ContentTooLarge(f"A batch holds at most {max_items:,} events, this one has {len(items):,}; send it in parts.")
-    return [MalformedEvent(faults=faults) if (faults := _check_document(document)) else Event(document) for document in items]
-
-
-def _check_document(document: Any) -> list[Fault]:
-    """Brings a JSON-format event into canonical form, in place, and says what is wrong with it.
-
-    Null attributes go (unset, section 2.2), Boolean and Integer extensions become their canonical strings, and
-    `data_base64` that is declared to be JSON becomes `data` (section 3.1.2).
-    """
-    if not isinstance(document, dict):
-        return [Fault("", "an event is a JSON object")]
-    faults: list[Fault] = []
-    changed: dict[str, str | None] = {}
-    for name, value in document.items():
-        if name in _NO_ATTRIBUTES:
-            continue
-        if isinstance(value, str):
-            message = fault_of(name, value)
-        else:
-            changed[name], message = _canonical(name, value)
-        if message:
-            faults.append(_fault(name, message))
-    for name, text in changed.items():
-        if text is None:
-            del document[name]
-        else:
-            document[name] = text
-    _report_missing(document, (fault.pointer[1:] for fault in faults), faults)
-    _check_data(document, faults)
-    return faults
-
-
-def _canonical(name: str, value: Any) -> tuple[str | None, str | None]:
-    """The canonical string of an attribute that is no JSON string (None for null), and what is wrong with it."""
-    if fault := fault_of_name(name):
-        return None, fault
-    if value is None:
-        return None, None
-    if name in CORE:
-        return None, "is not a JSON string"
-    if isinstance(value, bool):
-        return ("true" if value else "false"), None
-    if isinstance(value, int) and value in _INTEGERS:
-        return str(value), None
-    return None, "is not a string, a boolean or a 32-bit integer; send it as a string"
-
-
-def _check_data(document: dict[str, Any], faults: list[Fault]) -> None:
-    declared = document.get("datacontenttype")
-    media = media_type(declared) if isinstance(declared, str) else None
-    if "data_base64" in document:
-        _check_base64(document, media, faults)
-    elif "data" in document and media and not media.is_json and not isinstance(document["data"], str):
-        faults.append(Fault("/data", f"is no string, but datacontenttype is {declared!r}; use data_base64 for bytes"))
-
-
-def _check_base64(document: dict[str, Any], media: MediaType | None, faults: list[Fault]) -> None:
-    encoded = document["data_base64"]
-    if encoded is None:
-        del document["data_base64"]
-        return
-    if "data" in document:
-        faults.append(Fault("/data_base64", "stands beside data; send one of them"))
-        return
-    try:
-        decoded = base64.b64decode(encoded, validate=True)
-        if media is not None and media.is_json:
-            document["data"] = _json_data(media, decoded)
-            del document["data_base64"]
-    except (Base64Error, TypeError, ValueError):
-        faults.append(Fault("/data_base64", "is no Base64 text (RFC 4648 section 4)"))
-    except Refused as error:
-        faults += error.faults or (Fault("/data_base64", error.message),)
-
-
-def _report_missing(document: dict[str, Any], faulty: Iterable[str], faults: list[Fault]) -> None:
-    if all(name in document for name in REQUIRED):
-        return
-    reported = set(faulty)
-    faults += [Fault(f"/{name}", "is missing; every event has one") for name in REQUIRED if name not in document and name not in reported]
-
-
-def _fault(name: str, message: str) -> Fault:
-    return Fault("/" + name[:100].replace("~", "~0").replace("/", "~1"), message)
+    return [MalformedEvent(faults=faults) if (faults := check_document(document)) else Event(document) for document in items]
 
 
 # Encoding

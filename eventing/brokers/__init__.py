@@ -1,0 +1,1 @@
+"""The brokers, one technology a file. Only the wiring imports them."""

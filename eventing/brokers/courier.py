@@ -1,0 +1,264 @@
+"""The courier: carries one Trigger's events to its subscriber, in order, in batches, again and again if need be."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from contracts.errors import ObservatoryError
+from contracts.event import Event
+from eventing.brokers.backlog import Backlog, Parcel
+from eventing.outcomes import Outcome, dead_letter, outcome_of
+from eventing.triggers import Trigger
+
+log = logging.getLogger("observatory.broker")
+
+Send = Callable[[Sequence[Event]], Awaitable[tuple[Sequence[int], bytes]]]
+"""Delivers events; answers a status for each and, for the dead letters, what the subscriber said."""
+
+Feed = Callable[[int, int], Awaitable[Sequence[Event]]]
+"""Reads the feed: the events after a position, at most so many, in order."""
+
+FEED_BATCH = 500
+FEED_PAUSE_SECONDS = 1.0
+SINK_PAUSES_SECONDS = (0.1, 30.0)
+
+
+class Handle(Protocol):
+    def cancel(self) -> None: ...
+
+
+class Timer(Protocol):
+    """What a courier needs of an event loop; a test hands in its own."""
+
+    def time(self) -> float: ...
+
+    def call_later(self, delay: float, callback: Callable[[], Any]) -> Handle: ...
+
+
+@dataclass(slots=True)
+class TriggerStatistics:
+    """Events by what became of them. `dropped` were refused for good (3xx, most 4xx), `lost` had no deadLetterSink."""
+
+    delivered: int = 0
+    retried: int = 0
+    dead_lettered: int = 0
+    dropped: int = 0
+    lost: int = 0
+    pending: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How to reach a subscriber: up to `batch` events a delivery, `slots` deliveries at once."""
+
+    send: Send
+    batch: int
+    slots: int
+
+
+class Courier:
+    """Delivers the events of one Trigger at least once, and knows the lowest position that is not settled yet.
+
+    A subscriber that is not hosted here (`route` is None) gets nothing, and its first event stays unsettled. With a
+    `feed`, no more than `bound` events are held in memory: the ones beyond are read from the feed when their turn comes.
+    """
+
+    def __init__(
+        self, trigger: Trigger, route: Route | None, sink: Send | None, *, bound: int, feed: Feed | None, on_settled: Callable[[], None]
+    ) -> None:
+        self.trigger = trigger
+        self.inbox: list[Event] = []
+        self.backlog = Backlog(bound=bound, overflows=feed is not None)
+        self._route, self._sink, self._feed, self._on_settled = route, sink, feed, on_settled
+        self._statistics = TriggerStatistics()
+        self._carriers: set[asyncio.Task[None]] = set()
+        self._timer: Timer | None = None
+        self._alarm: Handle | None = None
+        self._reading = False
+        self._read_at = 0.0  # not before: the feed was away
+
+    def start(self, timer: Timer) -> None:
+        self._timer = timer
+        self._pump()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Begins no further delivery, waits for those under way, then cuts them off."""
+        self._timer = None
+        self._set_alarm(None)
+        if self._carriers:
+            _, late = await asyncio.wait(self._carriers, timeout=grace_seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    @property
+    def statistics(self) -> TriggerStatistics:
+        self._statistics.pending = self.backlog.pending
+        return self._statistics
+
+    def collect(self, *, again: bool) -> None:
+        """Takes over what the broker put into the inbox; `again` says that these positions were published before."""
+        events, self.inbox[:] = self.inbox[:], []
+        if self._route is None:
+            if not again:
+                self.backlog.get_stuck(events[0].position)
+        elif again:
+            self.backlog.put_off(Parcel(events, None), self._now())
+        else:
+            self.backlog.add(events)
+        self._pump()
+
+    # Carriers: tasks that deliver one parcel after the other and end when there is none
+
+    def _pump(self) -> None:
+        """Starts as many carriers as there is work and room for, and sets the alarm for what is due later."""
+        if self._timer is None or self._route is None:
+            return
+        for _ in range(min(self._route.slots - len(self._carriers), self._work())):
+            self._carriers.add(asyncio.create_task(self._carry(), name=self.trigger.name))
+        self._set_alarm(self._next_alarm())
+
+    def _work(self) -> int:
+        """How many carriers would find something to do now."""
+        due_at = self.backlog.due_at
+        return self.backlog.waiting + (due_at is not None and due_at <= self._now()) + self._may_read()
+
+    def _may_read(self) -> bool:
+        wanted = self.backlog.left_out is not None and not self.backlog.waiting
+        return wanted and not self._reading and self._read_at <= self._now()
+
+    def _next_alarm(self) -> float | None:
+        """The next instant at which there will be work that is none yet."""
+        instants = (self.backlog.due_at, self._read_at if self.backlog.left_out else None)
+        return min((instant for instant in instants if instant is not None and instant > self._now()), default=None)
+
+    def _set_alarm(self, instant: float | None) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = None
+        if instant is not None and self._timer is not None:
+            self._alarm = self._timer.call_later(instant - self._now(), self._pump)
+
+    def _now(self) -> float:
+        return self._timer.time() if self._timer else 0.0
+
+    async def _carry(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            while parcel := await self._next():
+                await self._deliver(parcel)
+        except Exception:  # a fault of ours: its events stay unconfirmed, the others go on
+            log.exception("%s: a courier broke down", self.trigger.name, extra={"action": "broker.broken"})
+        finally:
+            self._carriers.discard(task)
+            self._pump()
+
+    async def _next(self) -> Parcel | None:
+        if self._timer is None or self._route is None:
+            return None
+        if due := self.backlog.take_due(self._now(), self._route.batch):
+            return due
+        if self._may_read():
+            await self._read_on()
+        return self.backlog.take(self._route.batch)
+
+    async def _read_on(self) -> None:
+        """Fills the backlog with events that found no room when they were published."""
+        assert self._feed is not None and self.backlog.left_out is not None
+        self._reading = True
+        try:
+            events = await self._feed(self.backlog.left_out[0] - 1, FEED_BATCH)
+        except ObservatoryError as error:
+            log.warning("%s waits for the feed: %s", self.trigger.name, error, extra={"action": "broker.feed_away"})
+            self._read_at = self._now() + FEED_PAUSE_SECONDS
+            return
+        finally:
+            self._reading = False
+        matching = [event for event in events if self.trigger.matches(event)]
+        self.backlog.add_read(matching, events[-1].position if events else self.backlog.left_out[1])
+        self._on_settled()
+
+    # Deliveries, and what follows from their answers
+
+    async def _deliver(self, parcel: Parcel) -> None:
+        assert self._route is not None
+        send = self._sink if parcel.dead else self._route.send
+        assert send is not None
+        statuses, answer = await send(parcel.events)
+        parcel.attempts += 1
+        if statuses.count(200) == len(parcel.events):
+            self._count_taken(parcel, len(parcel.events))
+        elif parcel.dead:
+            self._after_sink(parcel, statuses)
+        else:
+            self._after_subscriber(parcel, statuses, answer)
+        self.backlog.settle(parcel)
+        self._on_settled()
+
+    def _count_taken(self, parcel: Parcel, number: int) -> None:
+        if parcel.dead:
+            self._statistics.dead_lettered += number
+        else:
+            self._statistics.delivered += number
+
+    def _after_subscriber(self, parcel: Parcel, statuses: Sequence[int], answer: bytes) -> None:
+        outcomes = [outcome_of(status) for status in statuses]
+        self._count_taken(parcel, outcomes.count(Outcome.TAKEN))
+        if Outcome.DROPPED in outcomes:
+            self._report_dropped(parcel, statuses)
+        left = [
+            (event, status) for event, status, outcome in zip(parcel.events, statuses, outcomes, strict=True) if outcome is Outcome.AGAIN
+        ]
+        if not left:
+            return
+        delivery = self.trigger.delivery
+        if parcel.attempts <= delivery.retry:
+            self._statistics.retried += len(left)
+            again = parcel.rest([event for event, _ in left])
+            self.backlog.put_off(again, self._now() + delivery.delay_seconds(parcel.attempts))
+        else:
+            self._give_up(parcel, left, answer)
+
+    def _report_dropped(self, parcel: Parcel, statuses: Sequence[int]) -> None:
+        refused = [status for status in statuses if outcome_of(status) is Outcome.DROPPED]
+        self._statistics.dropped += len(refused)
+        log.warning(
+            "%s: %d events were answered %s and count as delivered, as the RabbitMQ Broker has it; the first is %s",
+            self.trigger.name, len(refused), sorted(set(refused)), parcel.events[statuses.index(refused[0])].id,
+            extra={"action": "broker.dropped"},
+        )  # fmt: skip
+
+    def _give_up(self, parcel: Parcel, left: list[tuple[Event, int]], answer: bytes) -> None:
+        """Hands events to the dead letter sink after their last try."""
+        if self._sink is not None:
+            letters = [dead_letter(event, self.trigger, status, answer, parcel.attempts) for event, status in left]
+            self.backlog.put_off(parcel.rest(letters, dead=True), self._now())
+            return
+        event, status = left[0]
+        if self.trigger.delivery.dead_letter is None:
+            self._statistics.lost += len(left)
+        elif parcel.lowest is not None:  # declared and not hosted here: a later start has to deliver it
+            self.backlog.get_stuck(event.position)
+        log.error(
+            "%s: %d events could not be delivered (%d), and there is no dead letter sink; the first is %s",
+            self.trigger.name, len(left), status, event.id,
+            extra={"action": "broker.no_sink"},
+        )  # fmt: skip
+
+    def _after_sink(self, parcel: Parcel, statuses: Sequence[int]) -> None:
+        """A dead letter that its sink did not take is tried again for ever: nothing else holds it."""
+        failed = [(event, status) for event, status in zip(parcel.events, statuses, strict=True) if outcome_of(status) is not Outcome.TAKEN]
+        self._count_taken(parcel, len(parcel.events) - len(failed))
+        if not failed:
+            return
+        shortest, longest = SINK_PAUSES_SECONDS
+        seconds = min(max(self.trigger.delivery.delay_seconds(parcel.attempts), shortest), longest)
+        self.backlog.put_off(parcel.rest([event for event, _ in failed], dead=True), self._now() + seconds)
+        log.error(
+            "%s: the dead letter sink answered %d; %d dead letters are tried again in %.1f s",
+            self.trigger.name, failed[0][1], len(failed), seconds,
+            extra={"action": "broker.sink_failed"},
+        )  # fmt: skip
