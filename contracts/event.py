@@ -1,6 +1,6 @@
 """The event: one CloudEvent 1.0, held as the document of the CloudEvents JSON format."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from contracts import strict_json
@@ -17,6 +17,11 @@ class Event:
     """
 
     document: dict[str, Any]
+    checked: bool = field(default=False, compare=False, repr=False)
+    """Whether this very object was found valid: what producer and consumer share in one process is checked once."""
+
+    def mark_checked(self) -> None:
+        object.__setattr__(self, "checked", True)
 
     @property
     def id(self) -> str:

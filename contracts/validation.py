@@ -79,6 +79,8 @@ def validate_event(event: Event) -> None:
     types only the envelope is checked. Raises ContractViolation, pointers from the root of the event's document; raises
     UnknownEventType for a type of ours that does not exist.
     """
+    if event.checked:
+        return
     document = event.document
     try:
         compiled = _EVENTS[document["type"]]
@@ -86,6 +88,7 @@ def validate_event(event: Event) -> None:
         compiled = _event_schema(document.get("type"))
     if not _is_accepted(compiled.accepts, document):
         raise _violation("event", compiled.schema, document)
+    event.mark_checked()
 
 
 def validate_job_request(document: Any, prefix: str = "") -> None:

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import os
 import signal
@@ -265,6 +266,8 @@ async def run(settings: Settings, system: LocalSystem) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal)
     await system.start()
+    gc.freeze()  # what is there now stays: only what jobs leave behind is looked through
+    gc.set_threshold(20_000, 20, 100)
     if not settings.quiet:
         system.store.on_committed(job_printer(_write_out))
     print(banner(system, await system.parts.catalogue()), flush=True)
