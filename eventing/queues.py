@@ -34,7 +34,9 @@ class QueueDeclaration:
 def load_queues(path: Path = QUEUES_FILE) -> dict[str, QueueDeclaration]:
     """The declared queues by name, in the file's order. Raises ConfigurationError that names file, key and what is allowed."""
     documents = read_documents(path)
-    root = Place(documents[0] if len(documents) == 1 else None, path)
+    if len(documents) > 1:
+        raise Place(None, path).wrong(f"is one of {len(documents)}; the file takes one")
+    root = Place(documents[0] if documents else None, path)
     queues: dict[str, QueueDeclaration] = {}
     for place in root.fields(("queues",), ("queues",))["queues"].items():
         queue = _queue(place)

@@ -170,7 +170,7 @@ def _destination(place: Place) -> Destination:
     if uri is None:
         raise place.wrong("is empty; it takes a ref to a Service, or a uri with the URL of the subscriber")
     if not _is_http_url(uri.text()):
-        raise uri.wrong("is no URL with http or https and a host, and without a user name, as it is without a ref")
+        raise uri.wrong("is not usable: without a ref it is a URL with http or https, a host, and no user name")
     return Destination(url=uri.text())
 
 
