@@ -11,7 +11,8 @@ class _FunctionCollector:
     def collect(self):  # type: ignore[no-untyped-def]
         up = GaugeMetricFamily("observatory_function_up_seconds", "Time since this instance started.", labels=["function"])
         up.add_metric([self._name], self._up_seconds)
-        requests = CounterMetricFamily("observatory_requests", "Requests answered by this instance.", labels=["function", "method", "status"])
+        labels = ["function", "method", "status"]
+        requests = CounterMetricFamily("observatory_requests", "Requests answered by this instance.", labels=labels)
         for (method, status), count in sorted(self._requests.items()):
             requests.add_metric([self._name, method, str(status)], count)
         yield up

@@ -175,8 +175,8 @@ class Gateway:
             return
         size = len(strict_json.dumps(payload))
         if size > self.bounds.payload_bytes:
-            raise ContentTooLarge(f"the payload has {size} bytes; at most {self.bounds.payload_bytes} are taken: store it elsewhere and send its address",
-                                  faults=[Fault("/payload", "too large")])  # fmt: skip
+            raise ContentTooLarge(f"the payload has {size} bytes; at most {self.bounds.payload_bytes} are taken: "
+                                  "store it elsewhere and send its address", faults=[Fault("/payload", "too large")])  # fmt: skip
 
     def _run_at(self, document: dict[str, Any]) -> int | None:
         delay = document.get("delay_seconds")
@@ -264,7 +264,7 @@ def _renumbered(request: JobRequest, answers: Sequence[Any]) -> JobRequest:
         return request
     from dataclasses import replace
 
-    places = {}
+    places: dict[str, str] = {}
     for index, answer in enumerate(answers):
         if answer is None:
             places[f"#{index}"] = f"#{len(places)}"

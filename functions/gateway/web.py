@@ -96,7 +96,8 @@ def _item(answer: Submitted | ObservatoryError) -> dict[str, Any]:
         import orjson
 
         return {"status": answer.status, "problem": orjson.loads(problem(answer).body)}
-    item: dict[str, Any] = {"status": 202 if answer.created else 200, "id": answer.id, "url": job_url(answer.id), "job_status": answer.status}
+    status = 202 if answer.created else 200
+    item: dict[str, Any] = {"status": status, "id": answer.id, "url": job_url(answer.id), "job_status": answer.status}
     if answer.deduplicated:
         item["deduplicated"] = True
     return item

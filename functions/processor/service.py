@@ -112,7 +112,7 @@ class Processor(Consumer):
         except Passing:
             return [503] * len(events)
         for event in good:
-            queue = event.data["name"] if event.type == QUEUE_RESUMED else event.attribute("queue")
+            queue = str(event.data["name"] if event.type == QUEUE_RESUMED else event.attribute("queue"))
             if event.type in (JOB_QUEUED, QUEUE_RESUMED) and queue in self._queues:
                 self.ring(queue)
         if self._patient and good:

@@ -29,7 +29,8 @@ class DataFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             file = open(self.path / LOCK, "a+", encoding="utf-8")  # noqa: SIM115 - held until release
         except OSError as error:
-            raise ConfigurationError(f"the data folder {self.path} is not usable ({error.strerror}); choose another with OBSERVATORY_DATA") from error
+            words = f"the data folder {self.path} is not usable ({error.strerror}); choose another with OBSERVATORY_DATA"
+            raise ConfigurationError(words) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

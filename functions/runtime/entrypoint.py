@@ -139,7 +139,8 @@ async def readiness(service: Any, request: Request) -> Response:
 async def metrics(function: Function, request: Request) -> Response:
     from observability.metrics import function_metrics
 
-    return Response(function_metrics(function.name, function.requests, time.monotonic() - function.started), media_type="text/plain; version=0.0.4")
+    text = function_metrics(function.name, function.requests, time.monotonic() - function.started)
+    return Response(text, media_type="text/plain; version=0.0.4")
 
 
 async def handshake(function: Function, request: Request) -> Response:

@@ -167,13 +167,14 @@ def bind(address: str, port: int) -> socket.socket:
             raise ConfigurationError(
                 f"port {port} on {address} is held by another program: choose a free one with OBSERVATORY_PORT=8081 make run"
             ) from None
-        raise ConfigurationError(f"cannot listen on {address}:{port} ({error.strerror}): change OBSERVATORY_HOST or OBSERVATORY_PORT") from None
+        words = f"cannot listen on {address}:{port} ({error.strerror}): change OBSERVATORY_HOST or OBSERVATORY_PORT"
+        raise ConfigurationError(words) from None
     listener.setblocking(False)
     return listener
 
 
 def url_host(address: str) -> str:
-    if address in ("0.0.0.0", "::"):
+    if address in ("0.0.0.0", "::"):  # noqa: S104 - what was asked for, shown as an address that works
         return "127.0.0.1"
     return f"[{address}]" if ":" in address else address
 

@@ -100,9 +100,9 @@ class Parts:
         if self.settings.catalogue:
             return Catalogue.load(self.settings.catalogue)
         command = [sys.executable, "-m", "functions.processor.tasks.collect", *self.settings.task_modules]
-        collector = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=settings_module.environment(self.settings), cwd=settings_module.ROOT
-        )
+        environment = settings_module.environment(self.settings)
+        pipe = asyncio.subprocess.PIPE
+        collector = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=environment, cwd=settings_module.ROOT)
         output, errors = await collector.communicate()
         if collector.returncode:
             raise ConfigurationError(f"the tasks cannot be collected: {errors.decode(errors='replace').strip()[-2000:]}")
@@ -113,7 +113,8 @@ class Parts:
     async def gateway(self) -> "Gateway":
         from functions.gateway.service import Bounds, Gateway
 
-        bounds = Bounds(self.settings.payload_bytes, self.settings.batch_items, self.settings.timeout_seconds_max, self.settings.wait_seconds)
+        settings = self.settings
+        bounds = Bounds(settings.payload_bytes, settings.batch_items, settings.timeout_seconds_max, settings.wait_seconds)
         gateway = Gateway(await self.job_store(), await self.catalogue(), self.queues(), bounds)
         gateway.hosted = self.hosted
         return gateway
@@ -127,8 +128,9 @@ class Parts:
 
         pool = await self.pool()
         processor = Processor(
-            await self.job_store(), pool, queues=self.queues(), instance=self.settings.instance, lease_seconds=self.settings.lease_seconds,
-            renew_seconds=self.settings.renew_seconds, drain_seconds=self.settings.drain_seconds, patient=not self.hosted, hosted=self.hosted,
+            await self.job_store(), pool, queues=self.queues(), instance=self.settings.instance,
+            lease_seconds=self.settings.lease_seconds, renew_seconds=self.settings.renew_seconds,
+            drain_seconds=self.settings.drain_seconds, patient=not self.hosted, hosted=self.hosted,
             cold_start=lambda: time.monotonic() - STARTED,
         )  # fmt: skip
         self._made["pool_listener"] = processor

@@ -52,7 +52,9 @@ class Scheduler(Consumer):
         total = await self._store.tick(rescue_all=rescue_all)
         while total.more:
             step = await self._store.tick(rescue_all=rescue_all)
-            total = Tick(total.released + step.released, total.rescued + step.rescued, total.expired + step.expired, step.next_due_at, step.more)
+            total = Tick(
+                total.released + step.released, total.rescued + step.rescued, total.expired + step.expired, step.next_due_at, step.more
+            )
         if total.rescued:
             log.warning("%d leases ran out and were rescued", total.rescued, extra={"action": "leases.rescued"})
         await self._ring()

@@ -55,10 +55,7 @@ class Moves:
     def accept(self, job_id: str, request: JobRequest, open_parents: int, root_id: str | None) -> Job:
         """A new job from a checked request, in `waiting`, `scheduled` or `queued`."""
         due = request.run_at is None or request.run_at <= self.now
-        if open_parents:
-            status = JobStatus.WAITING
-        else:
-            status = JobStatus.QUEUED if due else JobStatus.SCHEDULED
+        status = JobStatus.WAITING if open_parents else JobStatus.QUEUED if due else JobStatus.SCHEDULED
         job = Job(
             id=job_id,
             type=request.type,

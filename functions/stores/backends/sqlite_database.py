@@ -181,7 +181,7 @@ class SqliteDatabase:
                     self._wake.wait(lazy_until - time.monotonic())
                 else:
                     self._wake.wait()
-            batch = []
+            batch: list[tuple[Any, asyncio.Future[Any]]] = []
             for source in (self._queue, self._lazy):
                 while source and len(batch) < BATCH:
                     batch.append(source.popleft())

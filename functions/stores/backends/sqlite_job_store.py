@@ -121,7 +121,12 @@ class SqliteJobStore:
         return [results[id(command)] for command in batch], events, committed
 
     def _run_part(
-        self, connection: sqlite3.Connection, state: writing.WriterState, unit: cmd.Unit, part: Sequence[cmd.Command], results: dict[int, Any]
+        self,
+        connection: sqlite3.Connection,
+        state: writing.WriterState,
+        unit: cmd.Unit,
+        part: Sequence[cmd.Command],
+        results: dict[int, Any],
     ) -> list[Event]:
         needs = cmd.Needs()
         for command in part:

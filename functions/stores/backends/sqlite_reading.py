@@ -11,6 +11,7 @@ import orjson
 from contracts.errors import Fault, JobNotFound, MalformedRequest
 from contracts.event import Event
 from contracts.job import Attempt, Job
+from contracts.times import to_rfc3339
 from functions.stores.backends import sqlite_rows as rows
 from functions.stores.backends.sqlite_database import one
 from functions.stores.job_store import DeadLetter, JobFilter, Page, QueueState
@@ -52,7 +53,8 @@ def job(connection: sqlite3.Connection, job_id: str) -> Job:
 
 def jobs(connection: sqlite3.Connection, where: JobFilter, limit: int, cursor: str | None) -> Page[Job]:
     """Newest first. The narrowest index is SQLite's choice; each ends in the number, so a page is one range of it."""
-    conditions, values = ["1"], []
+    conditions: list[str] = ["1"]
+    values: list[Any] = []
     for column, wanted in (("id", where.ids), ("status", where.states), ("type", where.types), ("queue", where.queues)):
         if wanted:
             conditions.append(f"{column} IN ({','.join('?' * len(wanted))})")
@@ -75,7 +77,7 @@ def attempts(connection: sqlite3.Connection, job_id: str) -> list[Attempt]:
            FROM attempts WHERE job_id = ? ORDER BY lease_token""",
         (job_id,),
     )
-    ended = [Attempt(*row[:9], orjson.loads(row[9]) if row[9] else None, row[10]) for row in found]
+    ended = [Attempt(*(*row[:9], orjson.loads(row[9]) if row[9] else None, row[10])) for row in found]
     current = job(connection, job_id)
     if current.status == "running":
         worker = current.worker or ""
@@ -100,7 +102,8 @@ def queues(connection: sqlite3.Connection) -> list[QueueState]:
     depth: dict[tuple[str, str], int] = {}
     for (queue, _, status), jobs_ in counts(connection, "counts").items():
         depth[queue, status] = depth.get((queue, status), 0) + jobs_
-    found = connection.execute("SELECT name, max_running, rate_per_second, paused, paused_by, paused_at FROM queues ORDER BY name").fetchall()
+    sql = "SELECT name, max_running, rate_per_second, paused, paused_by, paused_at FROM queues ORDER BY name"
+    found = connection.execute(sql).fetchall()
     return [
         QueueState(name, limit, rate, bool(paused), by, at, depth.get((name, "queued"), 0), depth.get((name, "running"), 0),
                    _oldest(connection, name))
@@ -140,7 +143,8 @@ def events_of(connection: sqlite3.Connection, stream: str, after: int, limit: in
 
 
 def recent_events(connection: sqlite3.Connection, limit: int, before: int | None, event_type: str | None) -> list[Event]:
-    conditions, values = ["position < ?"], [before if before is not None else 1 << 62]
+    conditions: list[str] = ["position < ?"]
+    values: list[Any] = [before if before is not None else 1 << 62]
     if event_type is not None:
         conditions.append("type = ?")
         values.append(event_type)
@@ -154,11 +158,12 @@ _LETTER = "id, trigger, source, event_id, event_type, reason, attempts, content_
 
 
 def _letter(row: Sequence[Any]) -> DeadLetter:
-    return DeadLetter(*row[:9], orjson.loads(row[9]), *row[10:])
+    return DeadLetter(*(*row[:9], orjson.loads(row[9]), *row[10:]))
 
 
 def dead_letters(connection: sqlite3.Connection, limit: int, cursor: str | None, status: str | None) -> Page[DeadLetter]:
-    conditions, values = ["1"], []
+    conditions: list[str] = ["1"]
+    values: list[Any] = []
     if status is not None:
         conditions.append("status = ?")
         values.append(status)
@@ -176,12 +181,11 @@ def dead_letter(connection: sqlite3.Connection, letter_id: str) -> DeadLetter | 
 
 
 def refusals(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
-    from contracts.times import to_rfc3339
-
     found = connection.execute(
         "SELECT minute, subject_type, reason, count, samples FROM refusals ORDER BY minute DESC, count DESC LIMIT ?", (limit,)
     )
     return [
-        {"minute": to_rfc3339(minute * 60_000_000), "type": subject_type, "reason": reason, "count": count, "samples": orjson.loads(samples)}
+        {"minute": to_rfc3339(minute * 60_000_000), "type": subject_type, "reason": reason, "count": count,
+         "samples": orjson.loads(samples)}
         for minute, subject_type, reason, count, samples in found
-    ]
+    ]  # fmt: skip

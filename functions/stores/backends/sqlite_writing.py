@@ -169,7 +169,8 @@ def _claimable(connection: sqlite3.Connection, state: WriterState, unit: cmd.Uni
     found = _adopt(state, unit, one(connection, sql, (queue, limit)))
     if conditions is not None and conditions.rate_per_second is not None and found:
         conditions.tokens -= len(found)
-        connection.execute("UPDATE queues SET tokens = ?, tokens_at = ? WHERE name = ?", (conditions.tokens, conditions.tokens_at, queue))
+        spent = (conditions.tokens, conditions.tokens_at, queue)
+        connection.execute("UPDATE queues SET tokens = ?, tokens_at = ? WHERE name = ?", spent)
     return found
 
 
@@ -187,15 +188,18 @@ def _allowance(connection: sqlite3.Connection, state: WriterState, unit: cmd.Uni
     return allowed
 
 
+_PACKED_FROM = f"SELECT json_group_array({rows.PACKED_WITHOUT_PAYLOAD}) FROM (SELECT * FROM jobs WHERE"
+_EXPIRED = f"""{_PACKED_FROM} expires_at IS NOT NULL AND lease_token = 0 AND status IN ('waiting', 'scheduled', 'queued')
+               AND expires_at <= ? ORDER BY expires_at LIMIT ?)"""
+_DUE = f"{_PACKED_FROM} status IN ('scheduled', 'retrying') AND run_at <= ? ORDER BY run_at LIMIT ?)"
+_LOST = f"{_PACKED_FROM} status = 'running' AND lease_until <= ? ORDER BY lease_until LIMIT ?)"
+
+
 def _load_tick(connection: sqlite3.Connection, state: WriterState, needs: cmd.Needs, unit: cmd.Unit) -> None:
-    packed = f"SELECT json_group_array({rows.PACKED_WITHOUT_PAYLOAD}) FROM (SELECT * FROM jobs WHERE"
-    unit.expired = _adopt(state, unit, one(connection, f"""{packed} expires_at IS NOT NULL AND lease_token = 0
-        AND status IN ('waiting', 'scheduled', 'queued') AND expires_at <= ? ORDER BY expires_at LIMIT ?)""", (unit.now, needs.tick)))  # fmt: skip
-    unit.due = _adopt(state, unit, one(connection, f"""{packed} status IN ('scheduled', 'retrying')
-        AND run_at <= ? ORDER BY run_at LIMIT ?)""", (unit.now, needs.tick)))  # fmt: skip
     until = 1 << 62 if needs.rescue_all else unit.now
-    unit.lost = _adopt(state, unit, one(connection, f"""{packed} status = 'running'
-        AND lease_until <= ? ORDER BY lease_until LIMIT ?)""", (until, needs.tick)))  # fmt: skip
+    unit.expired = _adopt(state, unit, one(connection, _EXPIRED, (unit.now, needs.tick)))
+    unit.due = _adopt(state, unit, one(connection, _DUE, (unit.now, needs.tick)))
+    unit.lost = _adopt(state, unit, one(connection, _LOST, (until, needs.tick)))
     minute = unit.now // cmd.MINUTE
     sql = "SELECT minute, subject_type, reason, count FROM refusals WHERE told = 0 AND minute < ?"
     unit.untold_refusals = connection.execute(sql, (minute,)).fetchall()
@@ -362,7 +366,8 @@ def advance(connection: sqlite3.Connection, cursor: str, position: int) -> None:
 
 def keep_dead_letter(connection: sqlite3.Connection, letter: DeadLetter) -> None:
     connection.execute(
-        """INSERT INTO dead_letters (id, trigger, source, event_id, event_type, reason, attempts, content_type, body, headers, kept_at, status)
+        """INSERT INTO dead_letters
+               (id, trigger, source, event_id, event_type, reason, attempts, content_type, body, headers, kept_at, status)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'kept')
            ON CONFLICT (trigger, source, event_id) DO UPDATE SET attempts = attempts + excluded.attempts, reason = excluded.reason""",
         (letter.id, letter.trigger, letter.source, letter.event_id, letter.event_type, letter.reason, letter.attempts,
