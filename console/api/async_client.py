@@ -1,0 +1,199 @@
+"""The client for asyncio; method for method as in sync_client."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, TypeVar, Unpack, cast
+from urllib.parse import quote
+
+import httpx
+
+from console import environment
+from console.api import connection, reading, submission
+from console.api.addresses import base_url
+from console.api.documents import AttemptDocument, EventDocument, JobDocument, JobOptions, PageDocument
+from console.api.errors import ObservatoryApiError
+from console.api.exchange import Answer, Call, Patience, Steps, Unreached
+from console.api.known_job import KnownJob
+from console.api.reading import Filter
+from console.api.stream import Loss, SseParser, StreamItem, check_stream, item_of
+
+Value = TypeVar("Value")
+
+
+class AsyncJobHandle(KnownJob):
+    """As JobHandle, for asyncio."""
+
+    def __init__(self, client: "AsyncClient", document: Mapping[str, Any], *, created: bool = True, deduplicated: bool = False) -> None:
+        super().__init__(document, created=created, deduplicated=deduplicated)
+        self._client = client
+
+    async def refresh(self) -> "AsyncJobHandle":
+        self.document = await self._client.job_document(self.id)
+        return self
+
+    async def wait(self, timeout: float | None = None) -> "AsyncJobHandle":
+        self.document = await self._client._run(reading.ended_job(self.id, timeout, self._client.patience))
+        return self
+
+    async def cancel(self, reason: str | None = None) -> "AsyncJobHandle":
+        answer = await self._client.cancel(self.id, reason)
+        self.document["status"] = answer["status"]
+        return self
+
+    async def events(self) -> list[EventDocument]:
+        return await self._client.job_events(self.id)
+
+    async def attempts(self) -> list[AttemptDocument]:
+        return await self._client.attempts(self.id)
+
+    async def log(self, lease_token: int | None = None) -> str:
+        return await self._client.log(self.id, lease_token)
+
+
+class AsyncClient:
+    """As Client, for asyncio: every call is awaited, `jobs()` and `stream()` are async iterators."""
+
+    def __init__(
+        self, url: str | None = None, key: str | None = None, timeout: float = 30.0, patience: Patience | None = None
+    ) -> None:
+        self.url = base_url(url or environment.server_url())
+        self.patience = patience or Patience()
+        self._timeout = timeout
+        self._http = httpx.AsyncClient(**connection.options(self.url, key or environment.api_key(), timeout))
+
+    async def __aenter__(self) -> "AsyncClient":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def submit(
+        self,
+        type: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        wait: float | None = None,
+        **options: Unpack[JobOptions],
+    ) -> AsyncJobHandle:
+        document = submission.request_document(type, payload, cast(dict[str, Any], options))
+        accepted = await self._run(submission.submit(document, idempotency_key, wait, self.patience))
+        return AsyncJobHandle(self, accepted.job, created=accepted.created, deduplicated=accepted.deduplicated)
+
+    async def submit_many(self, documents: Iterable[Mapping[str, Any]]) -> list[AsyncJobHandle | ObservatoryApiError]:
+        answers = await self._run(submission.submit_many(documents, self.patience))
+        return [
+            a if isinstance(a, ObservatoryApiError) else AsyncJobHandle(self, a.job, created=a.created, deduplicated=a.deduplicated)
+            for a in answers
+        ]
+
+    async def cancel(self, job_id: str, reason: str | None = None) -> dict[str, Any]:
+        return await self._run(submission.ask_to_cancel(reading.job_path(job_id, "/cancel"), reason, self.patience))
+
+    async def job(self, job_id: str) -> AsyncJobHandle:
+        return AsyncJobHandle(self, await self.job_document(job_id))
+
+    async def job_document(self, job_id: str) -> JobDocument:
+        return await self._run(reading.job(job_id, self.patience))
+
+    async def jobs(
+        self, *, state: Filter = None, type: Filter = None, queue: Filter = None, tag: Filter = None, id: Filter = None,
+        page_size: int = reading.PAGE,
+    ) -> AsyncIterator[JobDocument]:  # fmt: skip
+        cursor: str | None = None
+        while True:
+            page = await self.jobs_page(state=state, type=type, queue=queue, tag=tag, id=id, limit=page_size, cursor=cursor)
+            for item in page["items"]:
+                yield item
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
+
+    async def jobs_page(self, **query: Any) -> PageDocument:
+        return await self._run(reading.page("/v1/jobs", self.patience, **query))
+
+    async def job_events(self, job_id: str) -> list[EventDocument]:
+        return await self._run(reading.items(reading.job_path(job_id, "/events"), self.patience))
+
+    async def attempts(self, job_id: str) -> list[AttemptDocument]:
+        return await self._run(reading.items(reading.job_path(job_id, "/attempts"), self.patience))
+
+    async def log(self, job_id: str, lease_token: int | None = None) -> str:
+        return await self._run(reading.log(job_id, lease_token, self.patience))
+
+    async def events(self, **query: Any) -> PageDocument:
+        return await self._run(reading.page("/v1/events", self.patience, **query))
+
+    async def stats(self) -> dict[str, Any]:
+        return cast(dict[str, Any], await self.get("/v1/stats"))
+
+    async def queues(self) -> list[dict[str, Any]]:
+        return await self._run(reading.items("/v1/queues", self.patience))
+
+    async def tasks(self) -> list[dict[str, Any]]:
+        return await self._run(reading.items("/v1/tasks", self.patience))
+
+    async def contracts(self) -> list[dict[str, Any]]:
+        return await self._run(reading.items("/v1/contracts", self.patience))
+
+    async def dead_letters(self, **query: Any) -> PageDocument:
+        return await self._run(reading.page("/v1/dead-letters", self.patience, **query))
+
+    async def dead_letter(self, letter_id: str) -> dict[str, Any]:
+        return cast(dict[str, Any], await self.get(f"/v1/dead-letters/{quote(letter_id, safe='')}"))
+
+    async def get(self, path: str, **query: Any) -> Any:
+        return await self._run(reading.get(path, self.patience, **query))
+
+    async def stream(
+        self, *, after: int | None = None, type: Filter = None, queue: Filter = None, job: Filter = None,
+        patience_seconds: float | None = None,
+    ) -> AsyncIterator[StreamItem]:  # fmt: skip
+        parser = SseParser(str(await self._run(reading.head(self.patience)) if after is None else after))
+        query = reading.query_of({"type": type, "queue": queue, "job": job})
+        loss = Loss(self.url, self.patience.unreachable_seconds if patience_seconds is None else patience_seconds)
+        while True:
+            reason = "the stream ended"
+            try:
+                async for item in self._stream_once(parser, query):
+                    loss.over()
+                    if item is not None:
+                        yield item
+            except httpx.TransportError as error:
+                reason = connection.reason_of(error)
+            await asyncio.sleep(loss.pause(reason, parser.retry_seconds))
+
+    async def _stream_once(self, parser: SseParser, query: tuple[tuple[str, str], ...]) -> AsyncIterator[StreamItem | None]:
+        async with self._http.stream("GET", "/v1/stream", **connection.stream_request(parser, query)) as response:
+            if response.status_code != 200:
+                await response.aread()
+                check_stream(connection.answer_of(response, self.url))
+                return
+            yield None
+            async for chunk in response.aiter_raw():
+                yield None
+                for message in parser.feed(chunk):
+                    yield item_of(message)
+
+    async def _run(self, steps: Steps[Value]) -> Value:
+        got: Any = None
+        try:
+            while True:
+                step = steps.send(got)
+                if isinstance(step, Call):
+                    got = await self._send(step)
+                else:
+                    await asyncio.sleep(step.seconds)
+                    got = None
+        except StopIteration as end:
+            return cast(Value, end.value)
+
+    async def _send(self, call: Call) -> Answer | Unreached:
+        try:
+            response = await self._http.request(call.method, call.path, **connection.request_of(call, self._timeout))
+        except httpx.TransportError as error:
+            return connection.unreached(error, self.url)
+        return connection.answer_of(response, self.url)

@@ -1,0 +1,158 @@
+"""Submitting: the request document, keys that make a repeat harmless, and batches that the server takes."""
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from console.api.errors import CannotSend, ObservatoryApiError
+from console.api.exchange import JSON_HEADERS, Call, Patience, Steps, exchange, json_exchange, json_of, to_json
+
+BATCH_ITEMS = 1_000
+BATCH_BYTES = 5_000_000
+_FRAME = len(b'{"jobs":[]}')
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What the server says of a submission: `created` is False for a repeat, `job` what it told of the job."""
+
+    id: str
+    status: str
+    created: bool
+    deduplicated: bool
+    job: dict[str, Any]
+
+
+def request_document(type: str, payload: Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A job request (contracts/schemas/job-request.json). Options that are None are left out."""
+    document = {"type": type, "payload": dict(payload or {})}
+    document.update({name: _plain(value) for name, value in options.items() if value is not None})
+    return document
+
+
+def _plain(value: Any) -> Any:
+    """Handles as ids, instants as text."""
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise CannotSend(f"{value} has no time zone; use an aware datetime")
+        return value.isoformat()
+    if isinstance(value, list | tuple | set):
+        return [_plain(item) for item in value]
+    return getattr(value, "id", value)
+
+
+def new_key() -> str:
+    """An idempotency key of its own for one call."""
+    return uuid.uuid4().hex
+
+
+def submit(document: Mapping[str, Any], key: str | None, wait_seconds: float | None, patience: Patience) -> Steps[Accepted]:
+    """One job. A repeat under the same key is the same job, so a lost answer costs nothing."""
+    query = () if wait_seconds is None else (("wait", f"{wait_seconds:g}"),)
+    headers = {**JSON_HEADERS, "idempotency-key": key or new_key()}
+    call = Call("POST", "/v1/jobs", query, to_json(document), headers, hold_seconds=wait_seconds or 0.0)
+    answer = yield from exchange(call, patience)
+    document = json_of(answer)
+    return _accepted(document, document.get("status", "queued"), answer.status == 202 or wait_seconds is not None)
+
+
+def _accepted(answer: Mapping[str, Any], status: str, created: bool) -> Accepted:
+    deduplicated = bool(answer.get("deduplicated", False))
+    return Accepted(answer["id"], status, created and not deduplicated, deduplicated, dict(answer, status=status))
+
+
+# ---- many -------------------------------------------------------------------------------------------------------
+
+
+def submit_many(documents: Iterable[Mapping[str, Any]], patience: Patience) -> Steps[list[Accepted | ObservatoryApiError]]:
+    """Many jobs in batches that the server takes; for each request, in order, what became of it.
+
+    `depends_on` may name `#INDEX`, an earlier request of this call, over the bounds of batches too. A refusal stands in
+    the place of its request; raises only ServerUnreachable, and ObservatoryApiError for 401, 403 and 5xx.
+    """
+    answers: list[Accepted | ObservatoryApiError] = []
+    waiting: list[dict[str, Any]] = [{"idempotency_key": new_key(), **document} for document in documents]
+    while len(answers) < len(waiting):
+        batch = next_batch(waiting, answers)
+        answers += (yield from _submit_batch(batch, patience)) if batch.bodies else []
+        answers += batch.refused
+    return answers
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Requests as JSON, and the refusal of the request after them when that can never be accepted."""
+
+    bodies: list[bytes]
+    refused: list[ObservatoryApiError]
+
+
+def next_batch(documents: Sequence[dict[str, Any]], answers: Sequence[Accepted | ObservatoryApiError]) -> Batch:
+    """The longest run from `documents[len(answers):]` that one request may carry."""
+    bodies: list[bytes] = []
+    size = _FRAME
+    first = len(answers)
+    for document in documents[first : first + BATCH_ITEMS]:
+        refused = _resolved_parents(document, answers, first)
+        if isinstance(refused, ObservatoryApiError):
+            return Batch(bodies, [refused])
+        body = to_json(refused)
+        if bodies and size + len(body) + 1 > BATCH_BYTES:
+            break
+        bodies.append(body)
+        size += len(body) + 1
+    return Batch(bodies, [])
+
+
+def _resolved_parents(
+    document: dict[str, Any], answers: Sequence[Accepted | ObservatoryApiError], first: int
+) -> dict[str, Any] | ObservatoryApiError:
+    """`#INDEX` counts the whole call; the server counts within a batch and knows jobs of earlier batches by id."""
+    parents = document.get("depends_on")
+    if not isinstance(parents, list) or not any(isinstance(p, str) and p.startswith("#") for p in parents):
+        return document
+    resolved: list[Any] = []
+    for parent in parents:
+        index = int(parent[1:]) if isinstance(parent, str) and parent[:1] == "#" and parent[1:].isdecimal() else None
+        if index is None:
+            resolved.append(parent)
+        elif index >= first:
+            resolved.append(f"#{index - first}")
+        elif isinstance(earlier := answers[index], Accepted):
+            resolved.append(earlier.id)
+        else:
+            return _refusal(422, f"it depends on {parent}, which was refused", "/depends_on")
+    return {**document, "depends_on": resolved}
+
+
+def _refusal(status: int, detail: str, pointer: str) -> ObservatoryApiError:
+    faults = [{"pointer": pointer, "detail": detail}]
+    return ObservatoryApiError(status, {"status": status, "title": "Not sent.", "detail": detail, "faults": faults})
+
+
+def _submit_batch(batch: Batch, patience: Patience) -> Steps[list[Accepted | ObservatoryApiError]]:
+    body = b'{"jobs":[' + b",".join(batch.bodies) + b"]}"
+    try:
+        answer = yield from json_exchange(Call("POST", "/v1/jobs/batch", (), body, JSON_HEADERS), patience)
+    except ObservatoryApiError as error:
+        if error.status in (413, 422):  # the batch as such: each of its requests shares the refusal
+            return [error] * len(batch.bodies)
+        raise
+    return list(_items(answer["items"]))
+
+
+def _items(items: Iterable[Mapping[str, Any]]) -> Iterator[Accepted | ObservatoryApiError]:
+    for item in items:
+        if "problem" in item:
+            yield ObservatoryApiError(item["status"], item["problem"])
+        else:
+            yield _accepted(item, item.get("job_status", "queued"), item["status"] == 202)
+
+
+def ask_to_cancel(path: str, reason: str | None, patience: Patience) -> Steps[dict[str, Any]]:
+    body = None if reason is None else to_json({"reason": reason})
+    headers = {} if body is None else JSON_HEADERS
+    answer = yield from json_exchange(Call("POST", path, (), body, headers), patience)
+    return dict(answer)

@@ -1,0 +1,243 @@
+"""The client for ordinary programs."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar, Unpack, cast
+from urllib.parse import quote
+
+import httpx
+
+from console import environment
+from console.api import connection, reading, submission
+from console.api.addresses import base_url
+from console.api.documents import AttemptDocument, EventDocument, JobDocument, JobOptions, PageDocument
+from console.api.errors import ObservatoryApiError
+from console.api.exchange import Answer, Call, Patience, Steps, Unreached, exchange
+from console.api.known_job import KnownJob
+from console.api.reading import Filter
+from console.api.stream import Loss, SseParser, StreamItem, check_stream, item_of
+
+Value = TypeVar("Value")
+
+
+class JobHandle(KnownJob):
+    """A job, and what can be done with it."""
+
+    def __init__(self, client: "Client", document: Mapping[str, Any], *, created: bool = True, deduplicated: bool = False) -> None:
+        super().__init__(document, created=created, deduplicated=deduplicated)
+        self._client = client
+
+    def refresh(self) -> "JobHandle":
+        """Asks the server how the job stands."""
+        self.document = self._client.job_document(self.id)
+        return self
+
+    def wait(self, timeout: float | None = None) -> "JobHandle":
+        """Returns itself once the job ended. Raises WaitTimedOut after `timeout` seconds (None: never)."""
+        self.document = self._client._run(reading.ended_job(self.id, timeout, self._client.patience))
+        return self
+
+    def cancel(self, reason: str | None = None) -> "JobHandle":
+        """Cancels the job, or asks its running attempt to stop. Raises ObservatoryApiError (409) when it has ended."""
+        answer = self._client.cancel(self.id, reason)
+        self.document["status"] = answer["status"]
+        return self
+
+    def events(self) -> list[EventDocument]:
+        """Every event of the job, in order."""
+        return self._client.job_events(self.id)
+
+    def attempts(self) -> list[AttemptDocument]:
+        """Every claim of the job, in order."""
+        return self._client.attempts(self.id)
+
+    def log(self, lease_token: int | None = None) -> str:
+        """What the handler printed in one claim, by default in the last."""
+        return self._client.log(self.id, lease_token)
+
+
+class Client:
+    """Talks to one server. Safe to share between threads; close it, or use it as a context manager.
+
+    `url` is by default OBSERVATORY_URL or http://127.0.0.1:8080, `key` OBSERVATORY_KEY; `timeout` bounds each wait for
+    bytes in seconds, `patience` how long calls are repeated. Every method may raise ObservatoryApiError and
+    ServerUnreachable.
+    """
+
+    def __init__(
+        self, url: str | None = None, key: str | None = None, timeout: float = 30.0, patience: Patience | None = None
+    ) -> None:
+        self.url = base_url(url or environment.server_url())
+        self.patience = patience or Patience()
+        self._timeout = timeout
+        self._http = httpx.Client(**connection.options(self.url, key or environment.api_key(), timeout))
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    # ---- submitting ------------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        type: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        wait: float | None = None,
+        **options: Unpack[JobOptions],
+    ) -> JobHandle:
+        """Submits a job; `wait` asks the server to answer when it ended, or after so many seconds."""
+        document = submission.request_document(type, payload, cast(dict[str, Any], options))
+        return self.submit_request(document, idempotency_key=idempotency_key, wait=wait)
+
+    def submit_request(
+        self, document: Mapping[str, Any], *, idempotency_key: str | None = None, wait: float | None = None
+    ) -> JobHandle:
+        """As submit, for a whole job request (contracts/schemas/job-request.json)."""
+        accepted = self._run(submission.submit(document, idempotency_key, wait, self.patience))
+        return JobHandle(self, accepted.job, created=accepted.created, deduplicated=accepted.deduplicated)
+
+    def submit_many(self, documents: Iterable[Mapping[str, Any]]) -> list[JobHandle | ObservatoryApiError]:
+        """Submits job requests (each may carry `idempotency_key`) in batches; for each, in order, its handle or refusal.
+
+        `depends_on` may name `#INDEX`, an earlier request of this call.
+        """
+        answers = self._run(submission.submit_many(documents, self.patience))
+        return [
+            a if isinstance(a, ObservatoryApiError) else JobHandle(self, a.job, created=a.created, deduplicated=a.deduplicated)
+            for a in answers
+        ]
+
+    def cancel(self, job_id: str, reason: str | None = None) -> dict[str, Any]:
+        """Cancels a job, or asks its running attempt to stop; `{"id", "status", "url"}`."""
+        return self._run(submission.ask_to_cancel(reading.job_path(job_id, "/cancel"), reason, self.patience))
+
+    # ---- reading ---------------------------------------------------------------------------------------------------
+
+    def job(self, job_id: str) -> JobHandle:
+        """A job by its id. Raises ObservatoryApiError (404)."""
+        return JobHandle(self, self.job_document(job_id))
+
+    def job_document(self, job_id: str) -> JobDocument:
+        return self._run(reading.job(job_id, self.patience))
+
+    def jobs(
+        self, *, state: Filter = None, type: Filter = None, queue: Filter = None, tag: Filter = None, id: Filter = None,
+        page_size: int = reading.PAGE,
+    ) -> Iterator[JobDocument]:  # fmt: skip
+        """Jobs that every filter fits, newest first, read page by page as the iterator goes."""
+        cursor: str | None = None
+        while True:
+            page = self.jobs_page(state=state, type=type, queue=queue, tag=tag, id=id, limit=page_size, cursor=cursor)
+            yield from page["items"]
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
+
+    def jobs_page(self, **query: Any) -> PageDocument:
+        """One page of GET /v1/jobs."""
+        return self._run(reading.page("/v1/jobs", self.patience, **query))
+
+    def job_events(self, job_id: str) -> list[EventDocument]:
+        return self._run(reading.items(reading.job_path(job_id, "/events"), self.patience))
+
+    def attempts(self, job_id: str) -> list[AttemptDocument]:
+        return self._run(reading.items(reading.job_path(job_id, "/attempts"), self.patience))
+
+    def log(self, job_id: str, lease_token: int | None = None) -> str:
+        return self._run(reading.log(job_id, lease_token, self.patience))
+
+    def events(self, **query: Any) -> PageDocument:
+        """A page of GET /v1/events, newest first (`type`, `subject`, `limit`, `cursor`)."""
+        return self._run(reading.page("/v1/events", self.patience, **query))
+
+    def stats(self) -> dict[str, Any]:
+        return cast(dict[str, Any], self.get("/v1/stats"))
+
+    def queues(self) -> list[dict[str, Any]]:
+        return self._run(reading.items("/v1/queues", self.patience))
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """The catalogue: type, version, queue, description, payload schema ..."""
+        return self._run(reading.items("/v1/tasks", self.patience))
+
+    def contracts(self) -> list[dict[str, Any]]:
+        return self._run(reading.items("/v1/contracts", self.patience))
+
+    def dead_letters(self, **query: Any) -> PageDocument:
+        """A page of the events that no function could handle (`status`, `limit`, `cursor`)."""
+        return self._run(reading.page("/v1/dead-letters", self.patience, **query))
+
+    def dead_letter(self, letter_id: str) -> dict[str, Any]:
+        return cast(dict[str, Any], self.get(f"/v1/dead-letters/{quote(letter_id, safe='')}"))
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The JSON value at any path of the surface."""
+        return self._run(reading.get(path, self.patience, **query))
+
+    def probe(self, path: str) -> Answer:
+        """The answer of any path as it is. Raises ObservatoryApiError for 400 and more."""
+        return self._run(exchange(Call("GET", path), self.patience))
+
+    def stream(
+        self, *, after: int | None = None, type: Filter = None, queue: Filter = None, job: Filter = None,
+        patience_seconds: float | None = None,
+    ) -> Iterator[StreamItem]:  # fmt: skip
+        """Live events past a position (None: from now on), without gap or repeat over lost connections.
+
+        Ends only by ServerUnreachable, once no server answered for `patience_seconds` (None: the client's patience).
+        """
+        parser = SseParser(str(self._run(reading.head(self.patience)) if after is None else after))
+        query = reading.query_of({"type": type, "queue": queue, "job": job})
+        loss = Loss(self.url, self.patience.unreachable_seconds if patience_seconds is None else patience_seconds)
+        while True:
+            reason = "the stream ended"
+            try:
+                for item in self._stream_once(parser, query):
+                    loss.over()
+                    if item is not None:
+                        yield item
+            except httpx.TransportError as error:
+                reason = connection.reason_of(error)
+            time.sleep(loss.pause(reason, parser.retry_seconds))
+
+    def _stream_once(self, parser: SseParser, query: tuple[tuple[str, str], ...]) -> Iterator[StreamItem | None]:
+        """One connection's items; None at once when it stands, and for each chunk without any."""
+        with self._http.stream("GET", "/v1/stream", **connection.stream_request(parser, query)) as response:
+            if response.status_code != 200:
+                response.read()
+                check_stream(connection.answer_of(response, self.url))
+                return
+            yield None
+            for chunk in response.iter_raw():
+                yield None
+                for message in parser.feed(chunk):
+                    yield item_of(message)
+
+    # ---- driving ---------------------------------------------------------------------------------------------------
+
+    def _run(self, steps: Steps[Value]) -> Value:
+        got: Any = None
+        try:
+            while True:
+                step = steps.send(got)
+                if isinstance(step, Call):
+                    got = self._send(step)
+                else:
+                    time.sleep(step.seconds)
+                    got = None
+        except StopIteration as end:
+            return cast(Value, end.value)
+
+    def _send(self, call: Call) -> Answer | Unreached:
+        try:
+            response = self._http.request(call.method, call.path, **connection.request_of(call, self._timeout))
+        except httpx.TransportError as error:
+            return connection.unreached(error, self.url)
+        return connection.answer_of(response, self.url)

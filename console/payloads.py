@@ -1,0 +1,170 @@
+"""From what a person types to a payload, by the task's JSON Schema. Pure, but for the files that are named."""
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from contracts import strict_json
+from contracts.errors import MalformedJson, ObservatoryError
+
+Schema = Mapping[str, Any]
+_SCALARS = {"integer", "number", "boolean", "null"}
+
+
+class BadArgument(ObservatoryError, ValueError):
+    """An argument cannot be understood."""
+
+
+def properties(schema: Schema) -> dict[str, Schema]:
+    """The fields of a payload schema, those of `allOf`, `anyOf` and `oneOf` branches included."""
+    found: dict[str, Schema] = dict(schema.get("properties") or {})
+    for keyword in ("allOf", "anyOf", "oneOf"):
+        for branch in schema.get(keyword) or ():
+            found = {**properties(_resolved(branch, schema)), **found}
+    return {name: _resolved(field, schema) for name, field in found.items()}
+
+
+def _resolved(field: Any, root: Schema, depth: int = 0) -> Schema:
+    """A field with its local `$ref` looked up; what it says beside the reference wins."""
+    if not isinstance(field, Mapping):
+        return {}
+    reference = field.get("$ref")
+    if not isinstance(reference, str) or not reference.startswith("#/") or depth > 20:
+        return field
+    target: Any = root
+    for part in reference[2:].split("/"):
+        name = part.replace("~1", "/").replace("~0", "~")
+        target = target.get(name) if isinstance(target, Mapping) else None
+    return {**_resolved(target, root, depth + 1), **{k: v for k, v in field.items() if k != "$ref"}}
+
+
+def types_of(field: Schema) -> set[str]:
+    """The JSON types that a field takes; empty for any."""
+    given = field.get("type")
+    if isinstance(given, str):
+        return {given}
+    if isinstance(given, list):
+        return set(given)
+    values = field["enum"] if isinstance(field.get("enum"), list) else [field["const"]] if "const" in field else []
+    if values:
+        return {_type_of(value) for value in values}
+    branches = [b for keyword in ("anyOf", "oneOf") for b in field.get(keyword) or () if isinstance(b, Mapping)]
+    kinds = [types_of(branch) for branch in branches]
+    return set().union(*kinds) if kinds and all(kinds) else set()
+
+
+def _type_of(value: Any) -> str:
+    if value is None:
+        return "null"
+    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+    return names[type(value)]
+
+
+def value_of(text: str, field: Schema, name: str) -> Any:
+    """A typed text as the field takes it: a number as a number, a text as it stands, lists and objects as JSON.
+
+    A field of any type takes JSON, and what is no JSON as text. Raises BadArgument.
+    """
+    kinds = types_of(field)
+    if not kinds:
+        return _json_or(text, text)
+    parsed = _json_or(text, None)
+    for kind in ("null", "boolean", "integer", "number", "array", "object"):
+        if kind in kinds and _is(parsed, kind) and (kind != "null" or text == "null"):
+            return int(parsed) if kind == "integer" and "number" not in kinds else parsed
+    if "string" in kinds:
+        return text
+    if "array" in kinds and not text.startswith("["):
+        return [value_of(text, field.get("items") if isinstance(field.get("items"), Mapping) else {}, name)]  # type: ignore[arg-type]
+    raise BadArgument(f"{name}: {text!r} is no {' or '.join(sorted(kinds))}")
+
+
+def _json_or(text: str, other: Any) -> Any:
+    try:
+        return strict_json.loads(text.encode())
+    except (MalformedJson, UnicodeEncodeError):
+        return other
+
+
+def _is(value: Any, kind: str) -> bool:
+    if isinstance(value, bool) or value is None:
+        return kind == _type_of(value)
+    if kind == "integer":
+        return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value) and value.is_integer())
+    if kind == "number":
+        return isinstance(value, int | float)
+    return _type_of(value) == kind
+
+
+def pair(text: str, fields: Mapping[str, Schema]) -> tuple[str, Any]:
+    """`key=value`, typed by the schema, or `key:=JSON`, taken as it is. Raises BadArgument."""
+    name, sign, value = text.partition("=")
+    if not sign or not name.strip(":"):
+        raise BadArgument(f"{text!r} is no part of a payload; write key=value, key:=JSON, --key value, @file.json, - or a JSON object")
+    if name.endswith(":"):
+        return name[:-1], parse_json(value.encode(), name[:-1])
+    return name, value_of(value, fields.get(name, {}), name)
+
+
+def merged(parts: Iterable[tuple[str, Any]], fields: Mapping[str, Schema]) -> dict[str, Any]:
+    """Fields given one by one; a list field that is given twice gets both. Raises BadArgument for any other repeat."""
+    payload: dict[str, Any] = {}
+    for name, value in parts:
+        if name not in payload:
+            payload[name] = value
+        elif "array" in types_of(fields.get(name, {})) and isinstance(value, list) and isinstance(payload[name], list):
+            payload[name] = [*payload[name], *value]
+        else:
+            raise BadArgument(f"{name} is given twice")
+    return payload
+
+
+# ---- JSON texts -------------------------------------------------------------------------------------------------
+
+
+def parse_json(text: bytes, where: str) -> Any:
+    """The value of a JSON text. Raises BadArgument that says where it breaks."""
+    try:
+        return strict_json.loads(text)
+    except MalformedJson as error:
+        raise BadArgument(f"{where}: {error.faults[0].message if error.faults else error.message}") from None
+
+
+def documents(text: bytes, where: str) -> list[Any]:
+    """The JSON objects of a text: one object, a list of them, or one a line. Raises BadArgument with the line."""
+    if not text.strip():
+        raise BadArgument(f"{where} is empty; it must hold JSON")
+    try:
+        whole = strict_json.loads(text)
+    except MalformedJson as error:
+        lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        if len(lines) == 1 or not _starts_with_a_whole_line(lines[0][1]):
+            raise BadArgument(f"{where}: {error.faults[0].message if error.faults else error.message}") from None
+        return [parse_json(line, f"{where}, line {number}") for number, line in lines]
+    if isinstance(whole, dict) and set(whole) == {"jobs"} and isinstance(whole["jobs"], list):
+        return whole["jobs"]
+    return whole if isinstance(whole, list) else [whole]
+
+
+def _starts_with_a_whole_line(line: bytes) -> bool:
+    """Whether this is one JSON value a line, and not one value over many lines with a mistake in it."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def read_source(source: str) -> bytes:
+    """The bytes of `@file`, or of standard input for `-` and `@-`. Raises BadArgument when the file cannot be read."""
+    if source in ("-", "@-"):
+        if sys.stdin.isatty():
+            sys.stderr.write("reading JSON from the terminal; end it with Ctrl-D\n")
+        return sys.stdin.buffer.read()
+    try:
+        return Path(source[1:]).expanduser().read_bytes()
+    except OSError as error:
+        raise BadArgument(f"{source[1:] or source}: {error.strerror or error}") from None
