@@ -111,7 +111,7 @@ class Delta:
     def from_json(cls, document: Mapping[str, Sequence[Sequence[Any]]]) -> "Delta":
         """The delta of a document made by `as_json`."""
         parts = ({tuple(row[:-1]): row[-1] for row in document[name]} for name in ("states", "sums", "buckets"))
-        return cls(*parts)  # type: ignore[arg-type]
+        return cls(*parts)
 
 
 def merge(*deltas: Delta) -> Delta:

@@ -203,6 +203,9 @@ class JobStore(Protocol):
     async def feed(self, after: int, limit: int) -> list[Event]:
         """Committed events past a position, in order, none skipped."""
 
+    async def dropped(self) -> int:
+        """The highest position that retention has dropped; 0 when the feed is whole."""
+
     async def cursors(self) -> dict[str, int]: ...
     async def advance(self, cursor: str, position: int) -> None:
         """Moves a cursor forward (never back). May wait for a commit that happens anyway."""
@@ -218,6 +221,13 @@ class JobStore(Protocol):
     async def recent_events(self, limit: int, before: int | None, event_type: str | None) -> list[Event]:
         """Newest first, below a position."""
 
+    async def find_events(self, types: Sequence[str], stream: str | None, limit: int, cursor: str | None) -> Page[Event]:
+        """Newest first, of any of these types (empty: all) and of a stream (None: all).
+
+        A page may hold fewer than `limit`, even none, and still have a next one: a search for what is rare looks
+        through a bounded part of the feed at a time.
+        """
+
     async def attempts(self, job_id: str) -> list[Attempt]:
         """Every attempt in order; a running one is the last, with outcome `running`."""
 
@@ -230,6 +240,9 @@ class JobStore(Protocol):
 
     async def dead_letters(self, limit: int, cursor: str | None, status: str | None) -> Page[DeadLetter]: ...
     async def dead_letter(self, letter_id: str) -> DeadLetter: ...
+    async def dead_letter_counts(self) -> dict[str, int]:
+        """status -> how many."""
+
     async def record_refusals(self, refusals: Sequence[Refusal]) -> None:
         """Counts refusals by type, reason and minute; keeps at most 10 samples a minute."""
 

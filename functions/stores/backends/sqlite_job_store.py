@@ -220,6 +220,9 @@ class SqliteJobStore:
     async def feed(self, after: int, limit: int) -> list[Event]:
         return await self.database.read(lambda connection: reading.feed(connection, after, limit))
 
+    async def dropped(self) -> int:
+        return await self.database.read(reading.dropped)
+
     async def cursors(self) -> dict[str, int]:
         return await self.database.read(lambda connection: dict(connection.execute("SELECT name, position FROM cursors")))
 
@@ -240,6 +243,9 @@ class SqliteJobStore:
     async def recent_events(self, limit: int, before: int | None, event_type: str | None) -> list[Event]:
         return await self.database.read(lambda connection: reading.recent_events(connection, limit, before, event_type))
 
+    async def find_events(self, types: Sequence[str], stream: str | None, limit: int, cursor: str | None) -> Page[Event]:
+        return await self.database.read(lambda connection: reading.find_events(connection, types, stream, limit, cursor))
+
     async def attempts(self, job_id: str) -> list[Attempt]:
         return await self.database.read(lambda connection: reading.attempts(connection, job_id))
 
@@ -259,6 +265,9 @@ class SqliteJobStore:
         if found is None:
             raise NotFound(f"there is no dead letter {letter_id}")
         return found
+
+    async def dead_letter_counts(self) -> dict[str, int]:
+        return await self.database.read(reading.dead_letter_counts)
 
     async def record_refusals(self, refusals: Sequence[Refusal]) -> None:
         now = self.now()

@@ -152,6 +152,33 @@ def recent_events(connection: sqlite3.Connection, limit: int, before: int | None
     return [_event(*row) for row in connection.execute(sql, (*values, limit)).fetchall()]
 
 
+EVENTS_A_SEARCH = 20_000
+
+
+def dropped(connection: sqlite3.Connection) -> int:
+    return one(connection, "SELECT max(position) FROM checkpoints") or 0
+
+
+def find_events(connection: sqlite3.Connection, types: Sequence[str], stream: str | None, limit: int, cursor: str | None) -> Page[Event]:
+    before = decode_number(cursor) if cursor is not None else head(connection) + 1
+    # a stream has an index, and is small; else so many rows are looked at, and the next page goes on below them
+    floor = before - EVENTS_A_SEARCH if types and stream is None else 0
+    conditions = ["position < ?", "position >= ?"]
+    values: list[Any] = [before, floor]
+    if types:
+        conditions.append(f"+type IN ({','.join('?' * len(types))})")
+        values += types
+    if stream is not None:
+        conditions.append("stream = ?")
+        values.append(stream)
+    order = "sequence" if stream is not None else "position"
+    sql = f"SELECT position, body FROM events WHERE {' AND '.join(conditions)} ORDER BY {order} DESC LIMIT ?"
+    found = [_event(*row) for row in connection.execute(sql, (*values, limit + 1)).fetchall()]
+    if len(found) > limit:
+        return Page(found[:limit], encode_cursor(found[limit - 1].position))
+    return Page(found, encode_cursor(floor) if floor > 1 else None)
+
+
 # ---- dead letters and refusals ----------------------------------------------------------------------------------
 
 _LETTER = "id, trigger, source, event_id, event_type, reason, attempts, content_type, body, headers, kept_at, status, outcome"
@@ -178,6 +205,10 @@ def dead_letters(connection: sqlite3.Connection, limit: int, cursor: str | None,
 def dead_letter(connection: sqlite3.Connection, letter_id: str) -> DeadLetter | None:
     row = connection.execute(f"SELECT {_LETTER} FROM dead_letters WHERE id = ?", (letter_id,)).fetchone()
     return None if row is None else _letter(row)
+
+
+def dead_letter_counts(connection: sqlite3.Connection) -> dict[str, int]:
+    return dict(connection.execute("SELECT status, count(*) FROM dead_letters GROUP BY status").fetchall())
 
 
 def refusals(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
