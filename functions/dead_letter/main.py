@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from functions.runtime import entrypoint, wiring
 
-app = entrypoint.event_function("dead-letter", wiring.dead_letter)
+app = entrypoint.event_function("dead-letter", wiring.dead_letter, wiring.limits)
 
 
 @functions_framework.aio.http

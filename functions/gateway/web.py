@@ -11,11 +11,9 @@ from contracts.errors import ContractViolation, Fault, MalformedRequest, Observa
 from contracts.job import Job, JobStatus
 from eventing import codec
 from functions.gateway.service import Gateway, Origin
-from functions.runtime.http import Limits, Route, json_response, problem, read_body, refuse_unknown_query, require_json
+from functions.runtime.http import Route, json_response, limits_of, problem, read_body, refuse_unknown_query, require_json
 from functions.stores.job_store import Submitted
 
-LIMITS = Limits()
-BATCH_BYTES = 5_000_000
 KEY_CHARACTERS = 256
 
 
@@ -46,7 +44,7 @@ async def submit_job(gateway: Gateway, request: Request) -> Response:
     refuse_unknown_query(request, ("wait",))
     require_json(request)
     seconds = _wait_seconds(request, gateway.bounds.wait_seconds)
-    document = strict_json.loads(await read_body(request, LIMITS))
+    document = strict_json.loads(await read_body(request))
     answer = await gateway.submit(document, _origin(request))
     return await _answer(gateway, answer, seconds)
 
@@ -78,7 +76,7 @@ def _wait_seconds(request: Request, most: float) -> float | None:
 async def submit_batch(gateway: Gateway, request: Request) -> Response:
     refuse_unknown_query(request, ())
     require_json(request)
-    document = strict_json.loads(await read_body(request, LIMITS, BATCH_BYTES))
+    document = strict_json.loads(await read_body(request, limits_of(request).batch_bytes))
     validation.validate_job_batch(document)
     origin = Origin(actor_of(request), request.headers.get("traceparent"))
     return await _submit_items(gateway, [(item, origin) for item in document["jobs"]])
@@ -112,7 +110,7 @@ async def receive_event(gateway: Gateway, request: Request) -> Response:
         raise UnsupportedMediaType("POST / takes CloudEvents (ce- headers, or Content-Type: application/cloudevents+json); "
                                    "plain JSON goes to POST /v1/jobs")  # fmt: skip
     seconds = _wait_seconds(request, gateway.bounds.wait_seconds)
-    events = codec.decode(headers, await read_body(request, LIMITS))
+    events = codec.decode(headers, await read_body(request))
     if mode == "batched":
         return await _submit_items(gateway, [gateway.event_item(event, actor_of(request)) for event in events])
     return await _answer(gateway, await gateway.submit_event(events[0], actor_of(request)), seconds)
@@ -123,7 +121,7 @@ async def receive_event(gateway: Gateway, request: Request) -> Response:
 
 async def _reason(request: Request) -> str | None:
     """The optional `{"reason": "..."}` of a wish."""
-    body = await read_body(request, LIMITS, 65_536)
+    body = await read_body(request, 65_536)
     if not body:
         return None
     require_json(request)

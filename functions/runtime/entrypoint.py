@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from contracts.errors import ObservatoryError, Passing, Refused
 from contracts.event import Event
-from functions.runtime.http import Limits, Route, Router, json_response, problem, read_body
+from functions.runtime.http import LIMITS, Limits, Route, Router, json_response, problem, read_body
 
 log = logging.getLogger("observatory.entrypoint")
 
@@ -46,9 +46,10 @@ Build = Callable[[], Awaitable[Any]]
 class Function:
     """A deployable function: a service, built once and lazily, behind its routes."""
 
-    def __init__(self, name: str, build: Build, routes: Sequence[Route], limits: Limits | None = None) -> None:
+    def __init__(self, name: str, build: Build, routes: Sequence[Route], limits: Callable[[], Limits] = Limits) -> None:
         self.name = name
-        self.limits = limits or Limits()
+        self._read_limits, self._limits = limits, Limits()
+        self._limits_known = False
         self.started = time.monotonic()
         self.requests: dict[tuple[str, int], int] = {}
         self._build = build
@@ -81,7 +82,10 @@ class Function:
         return response
 
     async def _answer(self, request: Request) -> Response:
-        self.limits.check_headers(request)
+        if not self._limits_known:  # the environment is read on the first request, never at import
+            self._limits, self._limits_known = self._read_limits(), True
+        request.scope[LIMITS] = self._limits
+        self._limits.check_headers(request)
         route, segments = self.router.find(request.method, request.scope["path"])
         if route.handler in UNSERVED:
             return await route.handler(self, request, **segments)
@@ -167,7 +171,7 @@ async def receive(service: EventService, request: Request, name: str = "direct")
     """Events for a Trigger: decoded strictly, handled; never a 4xx."""
     from eventing import codec
 
-    body = await read_body(request, Limits())
+    body = await read_body(request)
     headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in request.scope["headers"]}
     try:
         events = codec.decode(request.scope["headers"], body)
@@ -184,11 +188,11 @@ EVENT_ROUTES = (
 )
 
 
-def http_function(name: str, build: Build, routes: Sequence[Route]) -> Function:
+def http_function(name: str, build: Build, routes: Sequence[Route], limits: Callable[[], Limits] = Limits) -> Function:
     """A function that people and programs call."""
-    return Function(name, build, routes)
+    return Function(name, build, routes, limits)
 
 
-def event_function(name: str, build: Build, routes: Sequence[Route] = ()) -> Function:
+def event_function(name: str, build: Build, limits: Callable[[], Limits]) -> Function:
     """A function behind the broker."""
-    return Function(name, build, [*EVENT_ROUTES, *routes])
+    return Function(name, build, EVENT_ROUTES, limits)

@@ -98,6 +98,7 @@ class Limits:
     """Bounds on what a request may bring, in bytes, items and seconds."""
 
     body_bytes: int = 6_000_000
+    batch_bytes: int = 5_000_000
     header_bytes: int = 65_536
     header_count: int = 100
     body_seconds: float = 30.0
@@ -111,12 +112,22 @@ class Limits:
             raise HeadersTooLarge(f"{size} bytes of headers; at most {self.header_bytes} are taken")
 
 
-async def read_body(request: Request, limits: Limits, most: int | None = None) -> bytes:
+LIMITS = "observatory.limits"  # where a request's scope holds the limits of its function
+
+
+def limits_of(request: Request) -> Limits:
+    """The limits that hold for a request."""
+    limits: Limits = request.scope.get(LIMITS) or Limits()
+    return limits
+
+
+async def read_body(request: Request, most: int | None = None) -> bytes:
     """The whole body, at most `most` (default: the limit) bytes, within the limit's time.
 
     What is too large is read on and thrown away up to four times the limit, so that the client hears the answer.
     Raises ContentTooLarge, RequestTimeout.
     """
+    limits = limits_of(request)
     bound = limits.body_bytes if most is None else most
     try:
         async with asyncio.timeout(limits.body_seconds):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from contracts.errors import ConfigurationError
 from functions.runtime import settings as settings_module
 from functions.runtime.data_folder import DataFolder
+from functions.runtime.http import Limits
 from functions.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -228,6 +229,12 @@ def host(shared: Parts) -> None:
     """Makes all functions of this process use these parts."""
     global _parts
     _parts = shared
+
+
+def limits() -> Limits:
+    """The bounds on requests, from the settings."""
+    s = parts().settings
+    return Limits(s.body_bytes, s.batch_bytes, s.header_bytes, s.header_count, s.body_seconds)
 
 
 async def gateway() -> "Gateway":
