@@ -4,6 +4,7 @@ import json
 import os
 import time
 import traceback
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE = 4_000
 MAX_TRACEBACK = 16_000
-_OWN_FILES = (__file__, os.path.dirname(os.__file__) + "/asyncio/")
+_OWN_FILES = (__file__, str(Path(os.__file__).parent / "asyncio"))
 _FLAT = (str, int, float, bool, type(None))
 
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from functions.processor.assignments import Assignment
@@ -265,8 +266,8 @@ class StarterLink:
         self.control = ours
         self.frames = Frames()
         self.workers: dict[int, WorkerLink] = {}
-        path = [os.path.abspath(entry) for entry in sys.path]
-        path += [] if os.getcwd() in path else [os.getcwd()]
+        here = Path.cwd()
+        path = list(dict.fromkeys(str(here / entry) for entry in (*sys.path, "")))
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-u", "-m", PROGRAM, str(theirs.fileno()), str(os.getpid())],

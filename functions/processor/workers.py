@@ -252,20 +252,21 @@ class WorkerPool:
             said.set_exception(ConfigurationError("the process that imports the task modules died; its output says why"))
         if self._stopping:
             return
-        for worker in list(starter.workers.values()):
-            worker.signal(signal.SIGKILL)
-            self._run(self._await_end(worker))
+        self._run(self._bury(starter))
         if starter is self._starter:
             log.warning("the process that starts the workers died; starting another")
             self._starter = None
             self._run(self._revive())
 
-    async def _await_end(self, worker: WorkerLink) -> None:
-        """A worker whose starter died has died with it; this waits until it surely has, then tells so."""
-        while not _has_ended(worker):  # noqa: ASYNC110  # nothing tells of the end of a process that is no child
-            await asyncio.sleep(0.005)
-        self._on_ended(worker.starter, worker.number, signal.SIGKILL)
-        self._advance()
+    async def _bury(self, starter: StarterLink) -> None:
+        """The workers of a starter that died have died with it; this waits until they surely have, then tells so."""
+        for worker in list(starter.workers.values()):
+            worker.signal(signal.SIGKILL)
+            while not _has_ended(worker):  # noqa: ASYNC110  # nothing tells of the end of a process that is no child
+                await asyncio.sleep(0.005)
+            self._on_ended(starter, worker.number, signal.SIGKILL)
+            self._advance()
+        await self._end_starter(starter)
 
     async def _revive(self) -> None:
         while not self._stopping:

@@ -19,7 +19,13 @@ def collect(modules: Sequence[str] = ()) -> Catalogue:
     """
     for name in (*BUILT_IN, *modules):
         import_task_module(name)
-    return REGISTRY.catalogue()
+    catalogue = REGISTRY.catalogue()
+    for definition in catalogue.definitions():
+        try:
+            catalogue.payload_schema(definition.type)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"@task({definition.type!r}) in module {definition.module}: {error.message}") from None
+    return catalogue
 
 
 def import_task_module(name: str) -> None:
