@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from contracts.errors import ObservatoryError, Passing
 from contracts.event import Event
 from functions.runtime.dead_letters import STRUCTURED, Consumer, letter_of
-from functions.stores.job_store import JobStore
+from functions.stores.job_store import DeadLetter, JobStore
 
 TRIES = 3
-KNATIVE = ("knativeerrorcode", "knativeerrordata", "knativeerrordest", "attempts", "position")
+ADDED = frozenset({"knativeerrorcode", "knativeerrordata", "knativeerrordest", "attempts"})  # by the broker, on this leg
 
 
 class DeadLetterKeeper(Consumer):
@@ -26,13 +26,20 @@ class DeadLetterKeeper(Consumer):
         return None
 
     async def handle(self, trigger: str, events: Sequence[Event]) -> Sequence[int]:
-        return [await self._keep(trigger, event) for event in events]
+        """Events handed over in process: kept in the structured mode, without what the broker added."""
+        return [await self._keep(self._letter(trigger, event)) for event in events]
 
-    async def _keep(self, trigger: str, event: Event) -> int:
-        original = Event({name: value for name, value in event.document.items() if name not in KNATIVE})
-        letter = letter_of(
-            trigger, _reason(event), {"content-type": STRUCTURED}, original.canonical(), event, self._store.now(), _attempts(event)
-        )
+    async def keep_received(self, trigger: str, headers: dict[str, str], body: bytes, events: Sequence[Event]) -> int:
+        """A request as it came: its body byte for byte, and the headers that an event in binary mode needs."""
+        letters = [letter_of(trigger, _reason(event), headers, body, event, self._store.now(), _attempts(event)) for event in events]
+        return max([await self._keep(letter) for letter in letters], default=200)
+
+    def _letter(self, trigger: str, event: Event) -> DeadLetter:
+        original = Event({name: value for name, value in event.document.items() if name not in ADDED})
+        headers = {"content-type": STRUCTURED}
+        return letter_of(trigger, _reason(event), headers, original.canonical(), event, self._store.now(), _attempts(event))
+
+    async def _keep(self, letter: DeadLetter) -> int:
         for last in range(TRIES):
             try:
                 await self._store.keep_dead_letter(letter)

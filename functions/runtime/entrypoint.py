@@ -178,6 +178,8 @@ async def receive(service: EventService, request: Request, name: str = "direct")
     except Refused as error:
         await service.refuse(name, error, headers, body, None)
         return Response(status_code=200)
+    if (keep := getattr(service, "keep_received", None)) is not None:  # the bytes are what counts there
+        return Response(status_code=await keep(name, headers, body, events))
     statuses = await service.handle(name, events)
     return Response(status_code=max(statuses, default=200))
 
@@ -193,6 +195,6 @@ def http_function(name: str, build: Build, routes: Sequence[Route], limits: Call
     return Function(name, build, routes, limits)
 
 
-def event_function(name: str, build: Build, limits: Callable[[], Limits]) -> Function:
+def event_function(name: str, build: Build, limits: Callable[[], Limits] = Limits) -> Function:
     """A function behind the broker."""
     return Function(name, build, EVENT_ROUTES, limits)
