@@ -221,11 +221,11 @@ class JobStore(Protocol):
     async def recent_events(self, limit: int, before: int | None, event_type: str | None) -> list[Event]:
         """Newest first, below a position."""
 
-    async def find_events(self, types: Sequence[str], stream: str | None, limit: int, cursor: str | None) -> Page[Event]:
-        """Newest first, of any of these types (empty: all) and of a stream (None: all).
+    async def find_events(self, types: Sequence[str], stream: str | None, limit: int, before: int | None) -> Page[Event]:
+        """Newest first below a position, of any of these types (empty: all) and of a stream (None: all).
 
-        A page may hold fewer than `limit`, even none, and still have a next one: a search for what is rare looks
-        through a bounded part of the feed at a time.
+        The next cursor is a position. A page may hold fewer than `limit`, even none, and still have a next one: a search
+        for what is rare looks through a bounded part of the feed at a time.
         """
 
     async def attempts(self, job_id: str) -> list[Attempt]:

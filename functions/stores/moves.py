@@ -49,6 +49,10 @@ class Moves:
     now: int
     emit: Emit
     random: Callable[[], float]
+    time: str = ""
+
+    def __post_init__(self) -> None:
+        self.time = to_rfc3339(self.now)
 
     # ---- entering ---------------------------------------------------------------------------------------------
 
@@ -267,7 +271,7 @@ class Moves:
             "source": self.source,
             "type": event_type,
             "subject": stream,
-            "time": to_rfc3339(self.now),
+            "time": self.time,
             "datacontenttype": "application/json",
             "queue": job.queue,
             "jobtype": job.type,

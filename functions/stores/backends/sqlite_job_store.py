@@ -243,8 +243,8 @@ class SqliteJobStore:
     async def recent_events(self, limit: int, before: int | None, event_type: str | None) -> list[Event]:
         return await self.database.read(lambda connection: reading.recent_events(connection, limit, before, event_type))
 
-    async def find_events(self, types: Sequence[str], stream: str | None, limit: int, cursor: str | None) -> Page[Event]:
-        return await self.database.read(lambda connection: reading.find_events(connection, types, stream, limit, cursor))
+    async def find_events(self, types: Sequence[str], stream: str | None, limit: int, before: int | None) -> Page[Event]:
+        return await self.database.read(lambda connection: reading.find_events(connection, types, stream, limit, before))
 
     async def attempts(self, job_id: str) -> list[Attempt]:
         return await self.database.read(lambda connection: reading.attempts(connection, job_id))

@@ -159,8 +159,8 @@ def dropped(connection: sqlite3.Connection) -> int:
     return one(connection, "SELECT max(position) FROM checkpoints") or 0
 
 
-def find_events(connection: sqlite3.Connection, types: Sequence[str], stream: str | None, limit: int, cursor: str | None) -> Page[Event]:
-    before = decode_number(cursor) if cursor is not None else head(connection) + 1
+def find_events(connection: sqlite3.Connection, types: Sequence[str], stream: str | None, limit: int, before: int | None) -> Page[Event]:
+    before = head(connection) + 1 if before is None else before
     # a stream has an index, and is small; else so many rows are looked at, and the next page goes on below them
     floor = before - EVENTS_A_SEARCH if types and stream is None else 0
     conditions = ["position < ?", "position >= ?"]
@@ -175,8 +175,8 @@ def find_events(connection: sqlite3.Connection, types: Sequence[str], stream: st
     sql = f"SELECT position, body FROM events WHERE {' AND '.join(conditions)} ORDER BY {order} DESC LIMIT ?"
     found = [_event(*row) for row in connection.execute(sql, (*values, limit + 1)).fetchall()]
     if len(found) > limit:
-        return Page(found[:limit], encode_cursor(found[limit - 1].position))
-    return Page(found, encode_cursor(floor) if floor > 1 else None)
+        return Page(found[:limit], str(found[limit - 1].position))
+    return Page(found, str(floor) if floor > 1 else None)
 
 
 # ---- dead letters and refusals ----------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from contracts.job import JOB_FIELDS, JSON_FIELDS, Job
+from contracts.job import JOB_FIELDS, JSON_FIELDS, Job, job_values
 
 # What an update may change; the rest is as accepted.
 MUTABLE = (
@@ -13,6 +13,7 @@ MUTABLE = (
     "cancel_actor", "cancel_reason", "progress", "open_parents", "queued_at", "run_at", "started_at", "finished_at", "sequence",
 )  # fmt: skip
 _JSON_AT = tuple(index for index, name in enumerate(JOB_FIELDS) if name in JSON_FIELDS)
+_PAYLOAD_AT = JOB_FIELDS.index("payload")
 _EMPTY_LIST = "[]"
 
 COLUMNS = ", ".join(JOB_FIELDS)
@@ -46,12 +47,11 @@ def unpack(text: str | None) -> list[tuple[int, Job]]:
 
 def insert_values(job: Job, number: int) -> list[Any]:
     """The row of a new job, `number` first."""
-    values: list[Any] = [number]
-    for name in JOB_FIELDS:
-        value = getattr(job, name)
-        values.append(to_json(value) if name in JSON_FIELDS else value)
+    values: list[Any] = [number, *job_values(job)]
+    for index in _JSON_AT:
+        values[index + 1] = to_json(values[index + 1])
     if job.payload is None:
-        values[1 + JOB_FIELDS.index("payload")] = "null"
+        values[_PAYLOAD_AT + 1] = "null"
     return values
 
 
