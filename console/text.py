@@ -88,11 +88,11 @@ def duration(seconds: float | None) -> str:
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
-    for big, small, names in ((60, 1, "m s"), (3600, 60, "h m"), (86_400, 3_600, "d h")):
-        if whole < big * (24 if names == "h m" else 60) or big == 86_400:
-            one, two = names.split()
-            return f"{whole // big} {one} {whole % big // small} {two}"
-    return f"{whole} s"  # pragma: no cover - the last line of the table takes everything
+    if whole < 3_600:
+        return f"{whole // 60} m {whole % 60} s"
+    if whole < 86_400:
+        return f"{whole // 3_600} h {whole % 3_600 // 60} m"
+    return f"{whole // 86_400} d {whole % 86_400 // 3_600} h"
 
 
 def count(number: float) -> str:

@@ -87,9 +87,14 @@ class LocalSystem:
 
         dead_letter = await self.parts.dead_letter()
         subscribers = {"processor": self.processor.handle, "metrics-engine": self.metrics_engine.handle, "dead-letter": dead_letter.handle}
-        self.broker = EmbeddedBroker(load_triggers(trigger_files(self.settings)), subscribers)
+        redact = Redactor(await self.parts.catalogue()).event
+
+        async def feed(after: int, limit: int) -> list[Any]:
+            return [redact(event) for event in await self.store.feed(after, limit)]
+
+        self.broker = EmbeddedBroker(load_triggers(trigger_files(self.settings)), subscribers, feed=feed)
         await self.broker.start()
-        self.relay = Relay(self.store, self.broker, Redactor(await self.parts.catalogue()).event)
+        self.relay = Relay(self.store, self.broker, redact)
         await self.relay.start()
 
     async def _start_time(self) -> None:

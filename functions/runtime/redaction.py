@@ -4,7 +4,7 @@ from typing import Any
 
 from contracts.catalogue import Catalogue
 from contracts.event import Event
-from contracts.event_types import JOB_ACCEPTED, JOB_REQUESTED, full_name
+from contracts.event_types import EVENT_TYPES, JOB_ACCEPTED, JOB_REQUESTED, full_name
 from contracts.redaction import REDACTED, has_secrets, redact
 
 _TEMPLATES = frozenset(full_name(f"schedule.{change}") for change in ("created", "updated", "deleted", "paused", "resumed"))
@@ -15,12 +15,22 @@ class Redactor:
     """Redacts by the schemas of a catalogue. A payload of a type that it does not know passes as it is."""
 
     def __init__(self, catalogue: Catalogue) -> None:
+        self._known = frozenset(catalogue.types())
         self._schemas = {task.type: task.schema for task in catalogue.definitions() if has_secrets(task.schema)}
 
     @property
     def hides(self) -> bool:
         """Whether any known type has a secret."""
         return bool(self._schemas)
+
+    def understands(self, event: Event) -> bool:
+        """Whether it can be told which parts of this event, of whatever origin, are secret."""
+        if event.type not in EVENT_TYPES:
+            return False
+        if event.type not in _CARRIERS:
+            return True
+        request = event.data.get("template") if event.type in _TEMPLATES and isinstance(event.data, dict) else event.data
+        return isinstance(request, dict) and isinstance(request.get("type"), str) and request["type"] in self._known
 
     def payload(self, job_type: Any, payload: Any) -> Any:
         """The payload as it may be shown; the same object when nothing is hidden."""

@@ -175,7 +175,17 @@ class Parts:
     async def _make_read_model(self) -> "ReadModel":
         from functions.read_model.service import ReadModel
 
-        return ReadModel(await self.job_store(), await self.stats_store(), await self.catalogue(), name=self.settings.name)
+        return ReadModel(
+            await self.job_store(), await self.stats_store(), await self.catalogue(), name=self.settings.name,
+            streams_max=self.settings.streams_max, instances=self._instances, hosted=self.hosted,
+        )  # fmt: skip
+
+    def _instances(self) -> list[dict[str, Any]]:
+        """The functions of this process, when it hosts them all."""
+        if not self.hosted:
+            return []
+        names = ("gateway", "processor", "metrics-engine", "read-model", "scheduler", "dead-letter")
+        return [{"function": name, "instance": self.settings.instance} for name in names]
 
     async def scheduler(self) -> "Scheduler":
         scheduler: Scheduler = await self._once("scheduler", self._make_scheduler)

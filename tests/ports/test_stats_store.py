@@ -13,9 +13,7 @@ from functions.stores.stats_store import StatsStore
 from tests.support.stores import mixed_life, sqlite_store
 
 ONE = Delta(
-    {("q", "a.b", "queued"): 1},
-    {(ALL_TIME, "q", "a.b", "accepted"): 1, (7, "q", "a.b", "accepted"): 1},
-    {(7, "q", "a.b", "ran", 3): 2},
+    {("q", "a.b", "queued"): 1}, {(ALL_TIME, "q", "a.b", "accepted"): 1, (7, "q", "a.b", "accepted"): 1}, {(7, "q", "a.b", "ran", 3): 2}
 )
 
 

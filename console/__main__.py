@@ -1,0 +1,8 @@
+"""`python -m console`: without a verb it will be the terminal console."""
+
+import sys
+
+from console.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""The command line: finds the verb, hands over, and turns every fault into a sentence and an exit code."""
+
+import argparse
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from console import environment, exits
+from contracts.errors import ConfigurationError, ObservatoryError
+
+PROGRAM = "python -m console"
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """`module` has `configure(parser)` and `run(session, arguments) -> exit code`; with `parse(argv)` it reads its
+    arguments itself."""
+
+    name: str
+    module: str
+    summary: str
+
+
+VERBS = (
+    Verb("submit", "console.verbs.submit", "submit one job or many"),
+    Verb("list", "console.verbs.list_jobs", "list jobs, newest first"),
+    Verb("show", "console.verbs.show", "one job: timeline, attempts, error, output, result"),
+    Verb("watch", "console.verbs.watch", "follow jobs to their end, or all that happens"),
+    Verb("cancel", "console.verbs.cancel", "cancel jobs, or ask running ones to stop"),
+    Verb("run", "console.verbs.run", "run a task here and now, without server or queue"),
+    Verb("stats", "console.verbs.stats", "counts, throughput, failure rate, waiting and running times"),
+    Verb("queues", "console.verbs.queues", "queues: depth, running, limits, pauses"),
+    Verb("tasks", "console.verbs.tasks", "task types, and the fields of their payloads"),
+    Verb("events", "console.verbs.events", "what happened, or happens"),
+    Verb("dead-letters", "console.verbs.dead_letters", "events that no function could handle"),
+    Verb("doctor", "console.verbs.doctor", "what is wrong, and how to mend it"),
+    Verb("demo", "console.verbs.demo", "3,000 jobs on real files, with figures that wc and sha256sum confirm"),
+)
+
+EXAMPLES = f"""examples:
+  {PROGRAM} submit text.statistics --path README.md --wait
+  {PROGRAM} list --state failed,retrying
+  {PROGRAM} show JOB
+  {PROGRAM} VERB --help            arguments and examples of a verb
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Complains in one line, and says where the help is."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(exits.USAGE, f"{self.prog}: {message}\n(see {self.prog} --help)\n")
+
+
+def common_options() -> argparse.ArgumentParser:
+    """Options that every verb takes, before the verb or after it."""
+    parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    group = parser.add_argument_group("everywhere")
+    group.add_argument("--url", metavar="URL", help="the server (OBSERVATORY_URL; http://127.0.0.1:8080)")
+    group.add_argument("--json", action="store_true", dest="as_json", help="answer in JSON")
+    return parser
+
+
+def verb_parser(name: str, summary: str, examples: str = "") -> Parser:
+    """The parser of a verb, without its own arguments."""
+    return Parser(
+        prog=f"{PROGRAM} {name}", description=f"{summary[:1].upper()}{summary[1:]}.", epilog=examples or None,
+        parents=[common_options()], allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+
+
+def _top_parser() -> Parser:
+    listing = "\n".join(f"  {verb.name:<14}{verb.summary}" for verb in VERBS)
+    parser = Parser(
+        prog=PROGRAM, usage=f"{PROGRAM} VERB [ARGUMENTS]", description=f"The Distributed Task Observatory from the command line.\n\nverbs:\n{listing}",
+        epilog=f"{EXAMPLES}\n{exits.MEANINGS}", parents=[common_options()], allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("verb", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def find_verb(name: str) -> Verb:
+    """The verb of a name. Raises ConfigurationError that names the nearest."""
+    for verb in VERBS:
+        if verb.name == name:
+            return verb
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [verb.name for verb in VERBS], n=1)
+    raise ConfigurationError(f"there is no verb {name!r}{f'; did you mean {near[0]}?' if near else ''} (see {PROGRAM} --help)")
+
+
+def dispatch(argv: Sequence[str]) -> int:
+    """Carries out one command line. Raises what its verb raises, and SystemExit for help and usage."""
+    top = _top_parser()
+    given = top.parse_args(argv)
+    if given.verb is None:
+        top.print_help()
+        return exits.OK
+    if given.verb == "help":
+        return dispatch([*given.rest[:1], "--help"])
+    verb = find_verb(given.verb)
+    module = importlib.import_module(verb.module)
+    before = {name: value for name, value in vars(given).items() if name not in ("verb", "rest")}
+    arguments = _arguments(module, verb, given.rest, argparse.Namespace(**before))
+    from console.session import Session
+
+    session = Session(url=getattr(arguments, "url", None), as_json=getattr(arguments, "as_json", False))
+    code = module.run(session, arguments)
+    session.flush()
+    return int(code)
+
+
+def _arguments(module: Any, verb: Verb, rest: Sequence[str], namespace: argparse.Namespace) -> argparse.Namespace:
+    parser = verb_parser(verb.name, verb.summary, module.EXAMPLES)
+    if hasattr(module, "parse"):
+        return module.parse(parser, list(rest), namespace)  # type: ignore[no-any-return]
+    module.configure(parser)
+    return parser.parse_intermixed_args(list(rest), namespace)
+
+
+def exit_code_of(error: Exception) -> int:
+    """The one map from fault to exit code."""
+    from console.api.errors import JobFailed, ObservatoryApiError, ServerUnreachable, WaitTimedOut
+    from console.payloads import BadArgument
+
+    if isinstance(error, ObservatoryApiError):
+        if error.status in (404, 410):
+            return exits.NOT_FOUND
+        return exits.UNREACHABLE if error.status in (429, 502, 503, 504) else exits.REFUSED if error.status < 500 else exits.FAILED
+    table = ((ServerUnreachable, exits.UNREACHABLE), (WaitTimedOut, exits.TIMED_OUT), (JobFailed, exits.FAILED),
+             (ConfigurationError, exits.USAGE), (BadArgument, exits.USAGE), (ObservatoryError, exits.FAILED))  # fmt: skip
+    return next((code for kind, code in table if isinstance(error, kind)), exits.INTERNAL)
+
+
+def _report(error: Exception, code: int, as_json: bool) -> None:
+    from console.text import clean
+
+    faults = [(fault.pointer, fault.message) for fault in getattr(error, "faults", ())]
+    message = str(error) if isinstance(error, ObservatoryError) else f"internal fault: {type(error).__name__}: {error}"
+    if as_json:
+        import json
+
+        listed = [{"pointer": pointer, "detail": detail} for pointer, detail in faults]
+        document = {"message": message, "status": getattr(error, "status", None), "kind": getattr(error, "kind", None), "faults": listed}
+        sys.stderr.write(json.dumps({"error": document, "exit_code": code}) + "\n")
+        return
+    sys.stderr.write(clean(message) + "\n")
+    for pointer, detail in faults:
+        sys.stderr.write(clean(f"  {pointer or 'the whole'}: {detail}") + "\n")
+    if code == exits.INTERNAL and not environment.wants_tracebacks():
+        sys.stderr.write("this is a fault of the console; OBSERVATORY_DEBUG=1 shows where\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line; the exit code. No fault leaves it as a stack trace."""
+    argv = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        return dispatch(argv)
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else exits.USAGE
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        return _quiet_pipe()
+    except Exception as error:
+        code = exit_code_of(error)
+        if code == exits.INTERNAL and environment.wants_tracebacks():
+            raise
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.flush()
+        _report(error, code, "--json" in argv)
+        return code
+
+
+def _quiet_pipe() -> int:
+    """The interpreter flushes standard output once more at its end: give it somewhere to go."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return exits.BROKEN_PIPE

@@ -1,0 +1,106 @@
+"""list: jobs that fit filters, newest first."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from console import exits, timeline
+from console.payloads import BadArgument
+from console.session import Session
+from console.text import Column, Row, duration, state_cell
+from console.verbs.times import now_text
+from contracts.job import JobStatus
+
+EXAMPLES = """examples:
+  list --state failed,retrying --type text.statistics
+  list --tag nightly --all --json
+"""
+PAGE = 200
+COLUMNS = (
+    Column("ID", least=36), Column("TYPE", flexible=True, least=12), Column("STATE", least=9), Column("QUEUE", flexible=True, least=7),
+    Column("PRI", ">"), Column("TRY", ">"), Column("AGE", ">", least=8), Column("RAN", ">", least=7), Column("NOTE", flexible=True, least=8),
+)  # fmt: skip
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    filters = parser.add_argument_group("filters (each may hold several values, joined by commas)")
+    filters.add_argument("--state", type=_states, help=", ".join(JobStatus))
+    for name in ("type", "queue", "tag", "id"):
+        filters.add_argument(f"--{name}")
+    parser.add_argument("--limit", type=_positive, default=20, metavar="N", help="how many (20)")
+    parser.add_argument("--all", action="store_true", dest="everything", help="every job that fits, page by page")
+
+
+def _states(text: str) -> str:
+    unknown = [name for name in text.split(",") if name not in list(JobStatus)]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is no state; states are {', '.join(JobStatus)}")
+    return text
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**9):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def run(session: Session, arguments: argparse.Namespace) -> int:
+    pages = _pages(session, arguments)
+    if session.as_json:
+        _write_json(pages)
+        return exits.OK
+    shown = more = 0
+    for page in pages:
+        session.table(COLUMNS, [_row(job, now_text()) for job in page["items"]], header=shown == 0)
+        shown += len(page["items"])
+        more = page.get("next_cursor") is not None
+    if not shown:
+        session.note("no job fits")
+    elif more:
+        session.note(f"{shown} shown; there are more: --limit N or --all")
+    return exits.OK
+
+
+def _pages(session: Session, arguments: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
+    if arguments.everything and arguments.limit != 20:
+        raise BadArgument("give --limit or --all, not both")
+    left = 10**12 if arguments.everything else arguments.limit
+    filters = {name: getattr(arguments, name) for name in ("state", "type", "queue", "tag", "id")}
+    cursor: str | None = None
+    while left > 0:
+        page = session.client.jobs_page(**filters, limit=min(left, PAGE), cursor=cursor)
+        yield page
+        left -= len(page["items"])
+        cursor = page.get("next_cursor")
+        if cursor is None:
+            return
+
+
+def _write_json(pages: Iterator[Mapping[str, Any]]) -> None:
+    """One document, written as its pages come, so that a million jobs need no room."""
+    write, first, page = sys.stdout.write, True, {}
+    write('{"items": [')
+    for page in pages:  # noqa: B007 - the last one is used below
+        for job in page["items"]:
+            write(("\n" if first else ",\n") + json.dumps(job))
+            first = False
+    write(f'\n], "next_cursor": {json.dumps(page.get("next_cursor"))}, "as_of": {json.dumps(page.get("as_of"))}}}\n')
+
+
+def _row(job: Mapping[str, Any], now: str) -> Row:
+    return (
+        job["id"], job["type"], state_cell(job["status"]), job["queue"], str(job["priority"]), f"{job['attempt']}/{job['attempts_allowed']}",
+        duration(max(timeline.seconds_since(job["created_at"], now), 0.0)), duration(timeline.ran_seconds(job)), _note(job),
+    )  # fmt: skip
+
+
+def _note(job: Mapping[str, Any]) -> str:
+    if job["status"] == "running" and job.get("cancel_requested_at"):
+        return "cancelling"
+    if job["status"] == "running":
+        return timeline.progress_line(job.get("progress"))
+    if job["status"] in ("failed", "retrying"):
+        return timeline.error_line(job.get("error"))
+    return job.get("why_waiting") or " ".join(job.get("tags") or ())

@@ -1,0 +1,140 @@
+"""Reading `TYPE` and its payload: flags made from the task's schema, key=value, JSON, files, standard input."""
+
+import argparse
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from console import payloads
+from console.payloads import BadArgument
+
+Definition = Mapping[str, Any]
+FindTask = Callable[[str], Definition | None]
+
+PAYLOAD_HELP = """the payload, in any mixture:
+  --FIELD VALUE     a field of the task's schema (see: tasks TYPE)
+  field=value       the same; field:=JSON takes the JSON as it is
+  '{"field": 1}'    a JSON object
+  @file.json, -     JSON from a file or standard input: an object, a list, or one object a line for many jobs
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskArguments:
+    """`type` is None when whole job requests were given; `documents` are payloads then, or those requests."""
+
+    type: str | None
+    documents: list[dict[str, Any]]
+    many: bool
+
+
+def parse(
+    parser: argparse.ArgumentParser, argv: list[str], namespace: argparse.Namespace, find_task: Callable[[argparse.Namespace], FindTask]
+) -> argparse.Namespace:
+    """Parses in two steps: the type first, then the rest with the flags that its schema gives.
+
+    `parser` already has the fixed options. The answer's `task` is a TaskArguments.
+    """
+    fixed = set(parser._option_string_actions)
+    argv = _with_bare_waits(argv)
+    first = argparse.ArgumentParser(prog=parser.prog, parents=[parser], add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    first.error = parser.error  # type: ignore[method-assign]
+    first.add_argument("type", nargs="?")
+    first.add_argument("rest", nargs=argparse.REMAINDER)
+    given = first.parse_args(argv, namespace)
+    kind, rest = given.type, given.rest
+    del given.type, given.rest
+    if kind is None or kind.startswith(("-", "@", "{")) or "=" in kind:
+        if kind is None or not kind.startswith(("-", "@", "{")):
+            parser.error("name a task type first, such as text.statistics (see the verb tasks)")
+        kind, rest = None, [kind, *rest]
+    fields = _fields(kind, rest, fixed, find_task(given))
+    for name, field in fields.items():
+        _add_flag(parser, name, field, fixed)
+    parser.add_argument("parts", nargs="*", metavar="PAYLOAD", help=argparse.SUPPRESS)
+    done = parser.parse_intermixed_args(rest, given)
+    done.task = _assemble(kind, done, fields)
+    return done
+
+
+def _with_bare_waits(argv: list[str]) -> list[str]:
+    """`--wait` without a number of seconds means: as long as it takes."""
+    bare = []
+    for index, token in enumerate(argv):
+        follows = argv[index + 1] if index + 1 < len(argv) else ""
+        bare.append("--wait=inf" if token == "--wait" and not re.fullmatch(r"\d+(\.\d*)?|\.\d+", follows) else token)
+    return bare
+
+
+def _fields(kind: str | None, rest: Sequence[str], fixed: set[str], find: FindTask) -> dict[str, payloads.Schema]:
+    """The fields of the task, asked for only when the arguments need them."""
+    if kind is None or not any(_needs_schema(token, fixed) for token in rest):
+        return {}
+    definition = find(kind)
+    return payloads.properties(definition["schema"]) if definition else {}
+
+
+def _needs_schema(token: str, fixed: set[str]) -> bool:
+    if token in ("--help", "-h"):
+        return True
+    if token.startswith("--"):
+        return token.partition("=")[0] not in fixed
+    return "=" in token and not token.startswith(("@", "{"))
+
+
+def _add_flag(parser: argparse.ArgumentParser, name: str, field: payloads.Schema, fixed: set[str]) -> None:
+    flags = [flag for flag in dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name}")) if flag not in fixed]
+    if not flags:  # an option of the verb has this name: key=value still reaches the field
+        return
+    dest = f"field:{name}"
+    words = str(field.get("description", "")).replace("%", "%%")
+    if payloads.types_of(field) == {"boolean"}:
+        parser.add_argument(*flags, dest=dest, action=argparse.BooleanOptionalAction, default=None, help=words)
+        return
+    default = f" (default {field['default']})".replace("%", "%%") if "default" in field else ""
+    parser.add_argument(*flags, dest=dest, action="append", metavar=_metavar(field), help=words + default)
+
+
+def _metavar(field: payloads.Schema) -> str:
+    if isinstance(field.get("enum"), list):
+        return "{" + ",".join(str(value) for value in field["enum"]) + "}"
+    return {"string": "TEXT", "integer": "NUMBER", "number": "NUMBER", "array": "ITEM", "object": "JSON"}.get(
+        next(iter(payloads.types_of(field) - {"null"}), ""), "VALUE"
+    )
+
+
+def _assemble(kind: str | None, given: argparse.Namespace, fields: Mapping[str, payloads.Schema]) -> TaskArguments:
+    """The documents from all parts. Raises BadArgument."""
+    sources = [part for part in given.parts if part == "-" or part.startswith(("@", "{"))]
+    pairs = [payloads.pair(part, fields) for part in given.parts if part not in sources]
+    for name, field in fields.items():
+        pairs += _flag_values(name, field, getattr(given, f"field:{name}", None))
+    own = payloads.merged(pairs, fields)
+    if len(sources) > 1:
+        raise BadArgument(f"give one JSON source, not {len(sources)}: {' '.join(sources)}")
+    if not sources:
+        return TaskArguments(kind, [own], False)
+    if kind is None and own:
+        raise BadArgument("fields of a payload need a task type before them")
+    found = _documents(sources[0])
+    return TaskArguments(kind, [{**document, **own} for document in found], len(found) != 1)
+
+
+def _flag_values(name: str, field: payloads.Schema, value: Any) -> list[tuple[str, Any]]:
+    if value is None:
+        return []
+    if isinstance(value, bool):
+        return [(name, value)]
+    return [(name, payloads.value_of(text, field, f"--{name}")) for text in value]
+
+
+def _documents(source: str) -> list[dict[str, Any]]:
+    if source.startswith("{"):
+        found = [payloads.parse_json(source.encode("utf-8", "surrogateescape"), "the payload")]
+    else:
+        found = payloads.documents(payloads.read_source(source), "standard input" if source in ("-", "@-") else source[1:])
+    for number, document in enumerate(found, 1):
+        if not isinstance(document, dict):
+            raise BadArgument(f"{source if source != '-' else 'standard input'}: item {number} is no JSON object")
+    return found

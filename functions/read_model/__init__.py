@@ -1,0 +1,1 @@
+"""The read model: everything that a person sees, computed from the stores."""

@@ -1,0 +1,39 @@
+"""A dead letter as a person may see it: the event redacted, other bytes as text."""
+
+from typing import Any
+
+from contracts.errors import ObservatoryError
+from contracts.event import Event
+from functions.runtime.redaction import Redactor
+from functions.stores.job_store import DeadLetter
+
+SHOWN_BYTES = 65_536
+HIDDEN = "some task has secrets, and which part of this is one cannot be told, so it is not shown"
+
+
+def shown(letter: DeadLetter, redactor: Redactor) -> dict[str, Any]:
+    """The letter with `headers`, and `event` or, when its bytes are none, `text` (at most 64 KiB).
+
+    What may hold a secret is left out, and `hidden` says why.
+    """
+    event = event_of(letter)
+    document = letter.as_json() | {"headers": letter.headers, "event": None, "text": None, "hidden": None}
+    if event is not None and (not redactor.hides or redactor.understands(event)):
+        return document | {"event": redactor.event(event).document}
+    if redactor.hides:
+        return document | {"event": None if event is None else event.attributes(), "hidden": HIDDEN}
+    return document | {"text": letter.body[:SHOWN_BYTES].decode("utf-8", "replace")}
+
+
+def event_of(letter: DeadLetter) -> Event | None:
+    """The event that the kept bytes are, in any mode; None when they are none."""
+    from eventing import codec
+
+    headers = [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in letter.headers.items()]
+    if "content-type" not in letter.headers:
+        headers.append((b"content-type", letter.content_type.encode("latin-1", "replace")))
+    try:
+        events = codec.decode(headers, letter.body)
+    except ObservatoryError:
+        return None
+    return events[0] if len(events) == 1 else None

@@ -1,0 +1,260 @@
+"""Read model: jobs, timelines, events, statistics, alerts and the live stream, read from the stores. It writes nothing."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from contracts.catalogue import Catalogue
+from contracts.errors import NotFound
+from contracts.event import Event
+from contracts.job import Job, JobStatus
+from contracts.statistics import ALL_TIME, MEASURES, MINUTE_MICROS, WINDOWS_MINUTES, Figures, Window, rates
+from contracts.times import MICROSECONDS, optional_rfc3339, to_rfc3339
+from functions.read_model import contract_list, dead_letter_view
+from functions.read_model.alerts import Alert, Situation, alerts
+from functions.read_model.stream import Hub
+from functions.read_model.why_waiting import why_waiting
+from functions.runtime.redaction import Redactor
+from functions.stores.job_store import JobFilter, JobStore, Page, QueueState
+from functions.stores.stats_store import Reading, StatsStore
+
+SERIES_MINUTES = 60
+ALERT_MINUTES = 5
+FUNCTIONS = {
+    "gateway": "takes submissions, cancels and retries",
+    "processor": "runs the jobs of the queues",
+    "metrics-engine": "folds the feed into the statistics",
+    "read-model": "answers queries and serves the screens",
+    "scheduler": "keeps time",
+    "dead-letter": "keeps what no function could handle",
+}
+
+Document = dict[str, Any]
+Instances = Callable[[], Sequence[Document]]
+
+
+class ReadModel:
+    """Everything that can be asked. `instances` tells of running functions: ``{"function": name, ...}`` each."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        stats: StatsStore,
+        catalogue: Catalogue,
+        *,
+        name: str = "observatory",
+        redactor: Redactor | None = None,
+        hub: Hub | None = None,
+        streams_max: int = 500,
+        instances: Instances = tuple,
+        hosted: bool = False,
+    ) -> None:
+        self.name, self.hosted = name, hosted
+        self._store, self._stats, self._catalogue, self._instances = store, stats, catalogue, instances
+        self._redactor = redactor or Redactor(catalogue)
+        self.hub = hub or Hub(store, self._redactor.event, most=streams_max)
+
+    async def ready(self) -> None:
+        await self._store.ping()
+
+    async def drain(self) -> None:
+        """Ends the live streams; queries are answered to the last."""
+        await self.hub.close()
+
+    # ---- jobs -------------------------------------------------------------------------------------------------
+
+    async def job(self, job_id: str) -> Document:
+        """A job with `why_waiting`. Raises JobNotFound."""
+        return (await self._shown([await self._store.job(job_id)]))[0]
+
+    async def jobs(self, where: JobFilter, limit: int, cursor: str | None) -> Document:
+        page = await self._store.jobs(where, limit, cursor)
+        return self._list(await self._shown(page.items), page.next_cursor)
+
+    async def _shown(self, jobs: Sequence[Job]) -> list[Document]:
+        queued = any(job.status == "queued" for job in jobs)
+        queues = {queue.name: queue for queue in await self._store.queues()} if queued else {}
+        now = self._store.now()
+        return [self._redactor.job(job.as_json()) | {"why_waiting": why_waiting(job, queues, now)} for job in jobs]
+
+    async def events_of(self, job_id: str, after_sequence: int, limit: int) -> Document:
+        """A job's timeline in order. Raises JobNotFound."""
+        found = await self._store.events_of(f"job/{job_id}", after_sequence, limit + 1)
+        if not found:
+            await self._store.job(job_id)
+        return self._list(self._redacted(found[:limit]), found[limit - 1].document["sequence"] if len(found) > limit else None)
+
+    async def attempts(self, job_id: str) -> Document:
+        """Raises JobNotFound."""
+        return self._list([attempt.as_json() for attempt in await self._store.attempts(job_id)])
+
+    async def output(self, job_id: str, lease_token: int) -> str:
+        """What an attempt's handler printed and logged. Raises JobNotFound, NotFound."""
+        for attempt in await self._store.attempts(job_id):
+            if attempt.lease_token == lease_token:
+                return attempt.output or ""
+        raise NotFound(f"job {job_id} has no attempt under lease {lease_token}; /v1/jobs/{job_id}/attempts lists them")
+
+    # ---- events -----------------------------------------------------------------------------------------------
+
+    async def events(self, types: Sequence[str], stream: str | None, limit: int, before: int | None) -> Document:
+        """Newest first below a position; `next_cursor` is the position to go on below."""
+        page = await self._store.find_events(types, stream, limit, before)
+        return self._list(self._redacted(page.items), page.next_cursor)
+
+    def _redacted(self, events: Sequence[Event]) -> list[Document]:
+        return [self._redactor.event(event).document for event in events]
+
+    # ---- statistics -------------------------------------------------------------------------------------------
+
+    async def stats(self) -> Document:
+        """Counts, and what a screen shows of the last 1, 5 and 60 minutes; `as_of` is where the windows end."""
+        now = self._store.now()
+        windows = [Window(minutes, now) for minutes in WINDOWS_MINUTES]
+        reading, head = await asyncio.gather(
+            self._stats.read([(ALL_TIME, ALL_TIME), *((window.first, window.last) for window in windows)]), self._store.head()
+        )
+        since_ever, *figures = reading.ranges
+        last = now // MINUTE_MICROS
+        series = await self._stats.series(last - SERIES_MINUTES, last)
+        return {
+            "as_of": to_rfc3339(now),
+            "position": reading.position,
+            "head": max(head, reading.position),
+            "lag": max(head - reading.position, 0),
+            "accepted": since_ever.total("accepted"),
+            **_counts(reading),
+            "totals": {measure: since_ever.total(measure) for measure in _COUNTED},
+            "windows": [_window(window, part) for window, part in zip(windows, figures, strict=True)],
+            "series": [_minute(minute, series.get(minute, {})) for minute in range(last - SERIES_MINUTES, last + 1)],
+        }
+
+    async def metrics(self) -> bytes:
+        """The business figures as Prometheus text."""
+        from observability.business_metrics import BusinessFigures, business_metrics
+
+        reading, head, cursors, letters = await asyncio.gather(
+            self._stats.read([(ALL_TIME, ALL_TIME)]), self._store.head(), self._store.cursors(), self._store.dead_letter_counts()
+        )
+        figures = BusinessFigures(reading.states, reading.ranges[0], head, cursors, letters, self.hub.watchers)
+        return await asyncio.to_thread(business_metrics, figures)
+
+    # ---- what there is ----------------------------------------------------------------------------------------
+
+    async def queues(self) -> Document:
+        now = self._store.now()
+        return self._list([_queue(queue, now) for queue in await self._store.queues()])
+
+    async def alerts(self) -> Document:
+        return self._list([alert.as_json() for alert in await self._alerts()])
+
+    async def _alerts(self) -> list[Alert]:
+        now = self._store.now()
+        window = Window(ALERT_MINUTES, now)
+        reading, head, queues, letters = await asyncio.gather(
+            self._stats.read([(window.first, window.last)]), self._store.head(), self._store.queues(), self._store.dead_letter_counts()
+        )
+        return alerts(Situation(now, reading.ranges[0], queues, letters, head - reading.position))
+
+    def tasks(self) -> Document:
+        return self._list([task.as_json() for task in self._catalogue.definitions()])
+
+    async def contracts(self) -> Document:
+        refused = await self._store.refusals(100)
+        return self._list(contract_list.contracts(self._catalogue)) | {"refusals": refused}
+
+    def contract(self, name: str) -> Document:
+        """The schema of an event type, a task type or a document. Raises NotFound."""
+        return contract_list.contract(self._catalogue, name)
+
+    async def dead_letters(self, limit: int, cursor: str | None, status: str | None) -> Document:
+        page = await self._store.dead_letters(limit, cursor, status)
+        return self._list([letter.as_json() for letter in page.items], page.next_cursor)
+
+    async def dead_letter(self, letter_id: str) -> Document:
+        """With headers and what was kept, as far as it may be shown. Raises NotFound."""
+        return dead_letter_view.shown(await self._store.dead_letter(letter_id), self._redactor)
+
+    def functions(self) -> Document:
+        found: dict[str, list[Document]] = {name: [] for name in FUNCTIONS}
+        for instance in self._instances():
+            found.setdefault(instance["function"], []).append(instance)
+        return self._list([{"name": name, "does": FUNCTIONS.get(name), "instances": known} for name, known in found.items()])
+
+    async def overview(self) -> Document:
+        """What the index page shows."""
+        jobs, counts, queues, found = await asyncio.gather(
+            self._store.jobs(JobFilter(), 20, None), self._store.counts(), self._store.queues(), self._alerts()
+        )
+        states = dict.fromkeys(map(str, JobStatus), 0)
+        for (_, _, state), count in counts.items():
+            states[state] = states.get(state, 0) + count
+        now = self._store.now()
+        by_name = {queue.name: queue for queue in queues}
+        return {
+            "name": self.name,
+            "as_of": to_rfc3339(now),
+            "states": states,
+            "queues": [_queue(queue, now) for queue in queues],
+            "alerts": [alert.as_json() for alert in found],
+            "jobs": [job.as_json() | {"why_waiting": why_waiting(job, by_name, now)} for job in _without_payload(jobs)],
+        }
+
+    async def head(self) -> int:
+        return await self._store.head()
+
+    def _list(self, items: Sequence[Any], next_cursor: str | None = None) -> Document:
+        return {"items": items, "next_cursor": next_cursor, "as_of": to_rfc3339(self._store.now())}
+
+
+_COUNTED = (*dict.fromkeys(MEASURES.values()), "timed_out", "lease_lost", "worker_died", "cold_starts", "refused")
+_CHARTED = ("accepted", "started", "succeeded", "failed", "retrying", "cancelled", "refused")
+
+
+def _without_payload(page: Page[Job]) -> list[Job]:
+    for job in page.items:
+        job.payload = None
+    return page.items
+
+
+def _counts(reading: Reading) -> Document:
+    states = dict.fromkeys(map(str, JobStatus), 0)
+    types: dict[str, dict[str, int]] = {}
+    queues: dict[str, dict[str, int]] = {}
+    for (queue, job_type, state), count in sorted(reading.states.items()):
+        for part in (states, types.setdefault(job_type, {}), queues.setdefault(queue, {})):
+            part[state] = part.get(state, 0) + count
+    return {"states": states, "types": types, "queues": queues}
+
+
+def _window(window: Window, figures: Figures) -> Document:
+    seconds = window.covered_seconds
+    return {
+        "minutes": window.minutes,
+        "since": to_rfc3339(window.first * MINUTE_MICROS),
+        "covered_seconds": seconds,
+        **rates(figures, seconds),
+        "types": {job_type: rates(part, seconds) for job_type, part in sorted(figures.by_type().items()) if job_type},
+    }
+
+
+def _minute(minute: int, sums: dict[str, int]) -> Document:
+    return {"minute": to_rfc3339(minute * MINUTE_MICROS), **{measure: sums.get(measure, 0) for measure in _CHARTED}}
+
+
+def _queue(queue: QueueState, now: int) -> Document:
+    oldest = queue.oldest_queued_at
+    return {
+        "name": queue.name,
+        "depth": queue.depth,
+        "running": queue.running,
+        "max_running": queue.max_running,
+        "rate_per_second": queue.rate_per_second,
+        "paused": queue.paused,
+        "paused_by": queue.paused_by,
+        "paused_at": optional_rfc3339(queue.paused_at),
+        "oldest_queued_at": optional_rfc3339(oldest),
+        "oldest_age_seconds": None if oldest is None else max(now - oldest, 0) / MICROSECONDS,
+    }
+
+

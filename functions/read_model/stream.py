@@ -1,0 +1,264 @@
+"""The live stream: one tail of the feed a process, shared by all who watch.
+
+The tail holds the last events as ready bytes, and each watcher takes from them by position, so a watcher costs no copy of
+its own. Who asks for older events reads the store at its own pace until it has caught up; who then falls behind what is
+held is let go, and resumes by its last position without gap or repeat.
+"""
+
+import asyncio
+import contextlib
+import logging
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from contracts.errors import Draining, Overloaded, Passing
+from contracts.event import Event
+from contracts.event_types import EVENT_TYPES
+from functions.stores.job_store import JobStore
+
+log = logging.getLogger("observatory.stream")
+HEARTBEAT_SECONDS = 15.0
+POLL_SECONDS = 1.0
+READ = 500
+READ_OLDER = 200
+HELD_EVENTS = 4_096
+HELD_BYTES = 16_000_000
+CHUNK_BYTES = 131_072
+RETRY_MILLISECONDS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events a watcher wants; empty means any."""
+
+    types: frozenset[str] = frozenset()
+    queues: frozenset[str] = frozenset()
+    subjects: frozenset[str] = frozenset()
+
+    def takes(self, event: Event) -> bool:
+        document = event.document
+        return (
+            (not self.types or document["type"] in self.types)
+            and (not self.queues or document.get("queue") in self.queues)
+            and (not self.subjects or document.get("subject") in self.subjects)
+        )
+
+
+EVERYTHING = Wanted()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """An event as it goes out, and as filters look at it."""
+
+    position: int
+    event: Event
+    text: bytes
+
+
+def frame_of(event: Event) -> Frame:
+    """The message of a (redacted) event: its position as id, its short type as name, its JSON as data."""
+    kind = EVENT_TYPES.get(event.type)
+    name = kind.short if kind is not None else "message"
+    text = b"id: %d\nevent: %s\ndata: %s\n\n" % (event.position, name.encode(), orjson.dumps(event.document))
+    return Frame(event.position, event, text)
+
+
+class Held:
+    """The newest frames, within bounds; whole from `floor` (exclusive) to `last`."""
+
+    def __init__(self, position: int) -> None:
+        self.floor = self.last = position
+        self._frames: list[Frame] = []
+        self._bytes = 0
+
+    def add(self, frames: Sequence[Frame]) -> None:
+        for frame in frames:
+            self._frames.append(frame)
+            self._bytes += len(frame.text)
+            self.last = frame.position
+        if len(self._frames) > HELD_EVENTS or self._bytes > HELD_BYTES:
+            self._trim()
+
+    def _trim(self) -> None:
+        """Down to half, so that it is done seldom."""
+        count = 0
+        while len(self._frames) - count > HELD_EVENTS // 2 or self._bytes > HELD_BYTES // 2:
+            self._bytes -= len(self._frames[count].text)
+            count += 1
+        self.floor = self._frames[count - 1].position
+        del self._frames[:count]
+
+    def after(self, position: int) -> list[Frame]:
+        return self._frames[bisect_right(self._frames, position, key=lambda frame: frame.position) :]
+
+
+class Hub:
+    """All live streams of this process. It costs nothing while nobody watches."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        redact: Callable[[Event], Event],
+        *,
+        most: int = 500,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        self._store, self._redact, self._most = store, redact, most
+        self._heartbeat_seconds, self._poll_seconds = heartbeat_seconds, poll_seconds
+        self._held: Held | None = None
+        self._arrived: list[Event] = []
+        self._missed = False
+        self._wake = asyncio.Event()
+        self._news = asyncio.Event()
+        self._starting = asyncio.Lock()
+        self._reading = asyncio.Semaphore(1)  # those who catch up leave the other readers their turn
+        self._tail: asyncio.Task[None] | None = None
+        self._closed = False
+        self.watchers = 0
+        store.on_committed(self._committed)
+
+    def check_room(self) -> None:
+        """Raises Overloaded when all streams are taken, Draining at the end."""
+        if self._closed:
+            raise Draining
+        if self.watchers >= self._most:
+            raise Overloaded(f"{self.watchers} live streams are open, and more are not allowed (OBSERVATORY_STREAMS_MAX)")
+
+    async def close(self) -> None:
+        """Ends all streams cleanly."""
+        self._closed = True
+        self._tell()
+        if self._tail is not None:
+            self._tail.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._tail
+
+    # ---- the tail ---------------------------------------------------------------------------------------------
+
+    def _committed(self, events: Sequence[Event]) -> None:
+        """In the writer's way, so it only takes note."""
+        if not self.watchers:
+            return
+        if len(self._arrived) + len(events) > HELD_EVENTS:
+            self._arrived, self._missed = [], True
+        else:
+            self._arrived.extend(events)
+        self._wake.set()
+
+    async def _start(self) -> Held:
+        async with self._starting:
+            if self._held is None:
+                self._arrived, self._missed = [], False
+                self._held = Held(await self._store.head())
+                self._tail = asyncio.create_task(self._follow_feed(self._held), name="stream-tail")
+            return self._held
+
+    def _stop(self) -> None:
+        if self._tail is not None:
+            self._tail.cancel()
+        self._held = self._tail = None
+        self._arrived = []
+
+    async def _follow_feed(self, held: Held) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_seconds):
+                    await self._wake.wait()
+            self._wake.clear()
+            try:
+                events = self._take_arrived(held.last) or await self._store.feed(held.last, READ)
+            except Passing as error:
+                log.warning("the live streams wait: %s", error, extra={"action": "stream.waiting"})
+                continue
+            except Exception:
+                log.exception("the live streams wait", extra={"action": "stream.waiting"})
+                continue
+            if events:
+                held.add([frame_of(self._redact(event)) for event in events])
+                self._tell()
+                if len(events) >= READ:
+                    self._wake.set()
+            await asyncio.sleep(0.02 + self.watchers * 0.0005)  # what comes within a moment goes out together
+
+    def _take_arrived(self, last: int) -> list[Event]:
+        """What the commits told, when it follows on; else nothing, and the feed is read."""
+        events, self._arrived = [event for event in self._arrived if event.position > last], []
+        missed, self._missed = self._missed, False
+        if missed or not events or events[0].position != last + 1:
+            return []
+        return events
+
+    def _tell(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    # ---- watching ---------------------------------------------------------------------------------------------
+
+    async def watch(self, after: int | None, wanted: Wanted = EVERYTHING) -> AsyncIterator[bytes]:
+        """The bytes of a stream from past a position (None: from now on), until the hub closes or the watcher lags."""
+        self.watchers += 1
+        try:
+            held = await self._start()
+            position, reset = await self._place(after, held)
+            yield b"retry: %d\nid: %d\n\n%s" % (RETRY_MILLISECONDS, position, reset)
+            live = False
+            while not self._closed:
+                if position >= held.floor:
+                    news, live = self._news, True
+                    chunk, position = _chunk(held.after(position), wanted, position)
+                    if not chunk and not await self._hears(news):
+                        chunk = b": nothing new\nid: %d\n\n" % position
+                elif live:
+                    return
+                else:
+                    chunk, position = _chunk(await self._older(position), wanted, position)
+                if chunk:
+                    yield chunk
+        except Passing as error:
+            log.info("a live stream ends: %s", error, extra={"action": "stream.ended"})
+        finally:
+            self.watchers -= 1
+            if not self.watchers:
+                self._stop()
+
+    async def _place(self, after: int | None, held: Held) -> tuple[int, bytes]:
+        """Where to begin, and what to say first when the events past `after` are not all to be had."""
+        if after is None:
+            return held.last, b""
+        head = held.last if after <= held.last else await self._store.head()
+        dropped = await self._store.dropped()
+        if dropped <= after <= head:
+            return after, b""
+        position = head if after > head else dropped
+        data = orjson.dumps({"position": position, "reason": "the stream cannot go on from where you were; read anew, and go on from here"})
+        return position, b"id: %d\nevent: reset\ndata: %s\n\n" % (position, data)
+
+    async def _older(self, position: int) -> list[Frame]:
+        async with self._reading:
+            events = await self._store.feed(position, READ_OLDER)
+        return [frame_of(self._redact(event)) for event in events]
+
+    async def _hears(self, news: asyncio.Event) -> bool:
+        try:
+            async with asyncio.timeout(self._heartbeat_seconds):
+                return await news.wait()
+        except TimeoutError:
+            return False
+
+
+def _chunk(frames: Sequence[Frame], wanted: Wanted, position: int) -> tuple[bytes, int]:
+    """The next wanted frames as one piece of bounded size, and the position of the last frame that was looked at."""
+    texts, size = [], 0
+    for frame in frames:
+        position = frame.position
+        if wanted is EVERYTHING or wanted.takes(frame.event):
+            texts.append(frame.text)
+            size += len(frame.text)
+            if size >= CHUNK_BYTES:
+                break
+    return b"".join(texts), position
