@@ -19,7 +19,6 @@ from contracts.errors import (
     JobNotFound,
     LeaseLost,
     ObservatoryError,
-    StoreUnavailable,
     UniqueKeyTaken,
 )
 from contracts.event import SPEC_VERSION
@@ -81,6 +80,7 @@ class Unit:
     lost: list[Job] = field(default_factory=list)
     expired: list[Job] = field(default_factory=list)
     untold_refusals: list[tuple[int, str, str, int]] = field(default_factory=list)  # minute, type, reason, count
+    paused: dict[str, bool] = field(default_factory=dict)  # of each queue that is known
     next_due_at: int | None = None
     streams: dict[str, int] = field(default_factory=dict)
 
@@ -88,11 +88,11 @@ class Unit:
     dirty: dict[str, Job] = field(default_factory=dict)
     documents: list[dict[str, Any]] = field(default_factory=list)
     attempts: list[AttemptRow] = field(default_factory=list)
-    edges: list[tuple[str, str]] = field(default_factory=list)  # parent, child
-    moved_keys: list[tuple[str, str]] = field(default_factory=list)  # key, the job that it stands for
-    freed_keys: list[str] = field(default_factory=list)
+    edges: dict[tuple[str, str], bool] = field(default_factory=dict)  # (parent, child) -> whether the parent's end counted
+    rekeyed: dict[str, tuple[str, bytes] | None] = field(default_factory=dict)  # keys that stand for another job now, or for none
     new_effects: list[tuple[str, str, int, Any]] = field(default_factory=list)
-    ended: list[Job] = field(default_factory=list)
+    ended: list[Job] = field(default_factory=list)  # their children are not settled yet
+    settle: Callable[[], None] = field(default=lambda: None)
     moves: Moves = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,6 +108,15 @@ class Unit:
         self.dirty[job.id] = job
         if job.status in ("succeeded", "failed", "cancelled"):
             self.ended.append(job)
+
+    def point_keys(self, keys: Iterable[str], to: tuple[str, bytes] | None) -> None:
+        """Lets keys stand for a job (id and fingerprint of the request), or sets them free."""
+        for key in keys:
+            self.rekeyed[key] = to
+            if to is None:
+                self.keys.pop(key, None)
+            else:
+                self.keys[key] = to
 
     def tell(self, stream: str, event_type: str, data: dict[str, Any], actor: str) -> None:
         """An event of a stream that is no job's."""
@@ -168,7 +177,7 @@ class Submit(Command):
             try:
                 results.append(self._one(unit, job_id, request, results))
             except ObservatoryError as error:
-                unit.freed_keys.extend(key for key in request.keys if unit.keys[key][0] == job_id)
+                unit.point_keys([key for key in request.keys if unit.keys[key][0] == job_id], None)
                 results.append(error)
         return results
 
@@ -178,14 +187,15 @@ class Submit(Command):
         if request.unique_key is not None:
             holder = unit.uniques.get((request.type, request.unique_key))
             if holder is not None and holder.status not in ("succeeded", "failed", "cancelled"):
-                unit.moved_keys.extend((key, holder.id) for key in request.keys)
+                unit.point_keys(request.keys, (holder.id, request.fingerprint))
                 return Submitted(holder.id, holder.status, created=False, deduplicated=True)
         job = self._accept(unit, job_id, request, earlier)
         return Submitted(job.id, job.status, created=True)
 
     def _accept(self, unit: Unit, job_id: str, request: JobRequest, earlier: Sequence[Submitted | ObservatoryError]) -> Job:
         parents = [_parent(unit, index, name, earlier) for index, name in enumerate(request.depends_on)]
-        if request.depends_on:
+        if parents:
+            parents = list({parent.id: parent for parent in parents}.values())
             request = _with_parents(request, parents)
         root = None
         if request.parent_id is not None:
@@ -202,20 +212,20 @@ class Submit(Command):
         if broken:
             unit.moves.cancel(job, PROCESSOR, f"its parent {broken[0].id} is {broken[0].status}", "parent")
         else:
-            unit.edges.extend((parent.id, job_id) for parent in open_parents)
+            unit.edges.update(((parent.id, job_id), False) for parent in open_parents)
         return job
 
 
 def _known(unit: Unit, job_id: str, request: JobRequest) -> Submitted | None:
-    """The job that an idempotency key of this request already stands for."""
+    """The job that an idempotency key of this request already stands for; from now on all its keys do."""
+    unit.point_keys([key for key in request.keys if key not in unit.keys], (job_id, request.fingerprint))  # just set free
     for key in request.keys:
         holder, fingerprint = unit.keys[key]
         if holder == job_id:
             continue
         if fingerprint != request.fingerprint:
             raise IdempotencyConflict
-        if holder not in unit.jobs:
-            raise StoreUnavailable("the first request with this key was just refused; try again")
+        unit.point_keys([key for key in request.keys if unit.keys[key][0] == job_id], (holder, fingerprint))
         return Submitted(holder, unit.jobs[holder].status, created=False)
     return None
 
@@ -241,13 +251,13 @@ def _with_parents(request: JobRequest, parents: Sequence[Job]) -> JobRequest:
 def settle_children(unit: Unit, children_of: Callable[[Sequence[str]], dict[str, list[Job]]]) -> None:
     """In the commit that ends a parent: releases or cancels its waiting children, and theirs.
 
-    `children_of` loads the waiting children of ended jobs: parent id -> jobs (the same objects as in `unit.jobs`).
+    `children_of` loads the children that wait for ended jobs: parent id -> jobs (the same objects as in `unit.jobs`).
     """
     while unit.ended:
         ended, unit.ended = unit.ended, []
         children = children_of([job.id for job in ended])
         for parent in ended:
-            for child in children.get(parent.id, ()):
+            for child in children.pop(parent.id, ()):
                 if child.status != JobStatus.WAITING.value:
                     continue
                 if parent.status != "succeeded" and child.on_parent_failure == "cancel":
@@ -276,7 +286,7 @@ class Claim(Command):
         needs.claims[self.queue] = needs.claims.get(self.queue, 0) + self.limit
 
     def apply(self, unit: Unit) -> list[Job]:
-        found = unit.claimable.get(self.queue, [])
+        found = [job for job in unit.claimable.get(self.queue, ()) if job.status == "queued"]  # a tick may have ended some
         mine, unit.claimable[self.queue] = found[: self.limit], found[self.limit :]
         for job in mine:
             unit.moves.claim(
@@ -344,14 +354,11 @@ class Release(Command):
             if job is None or job.status != "running" or job.lease_token != token:
                 continue
             attempt, claimed_at = job.attempt, job.started_at
-            if job.cancel_requested_at is not None:
-                unit.moves.end_attempt(job, Ending(job_id, token, "cancelled"))
-            else:
-                unit.moves.release(job, token, self.reason)
+            outcome = unit.moves.release(job, token, self.reason)
             unit.touch(job)
             unit.attempts.append(
                 AttemptRow(job_id, token, attempt, job.worker or "", job.worker or "", claimed_at or unit.now,
-                           None, unit.now, "released", None, None)
+                           None, unit.now, outcome, None, None)
             )  # fmt: skip
             done += 1
         return done
@@ -426,6 +433,7 @@ class Reopen(Command):
         needs.job_ids.update(self.job_ids)
 
     def apply(self, unit: Unit) -> list[Job | ObservatoryError]:
+        unit.settle()  # what ended in this transaction has ended for its children, whatever becomes of it now
         return each(self.job_ids, lambda job_id: self._one(unit, job_id))
 
     def _one(self, unit: Unit, job_id: str) -> Job:
@@ -436,6 +444,8 @@ class Reopen(Command):
                 raise UniqueKeyTaken(f"job {holder.id} holds the unique_key {job.unique_key!r} of job {job_id} now")
         unit.moves.reopen(job, self.actor, self.reason)
         unit.touch(job)
+        if job.unique_key is not None:
+            unit.uniques[job.type, job.unique_key] = job
         return job
 
 
@@ -452,7 +462,7 @@ class TickCommand(Command):
     def apply(self, unit: Unit) -> Tick:
         due, unit.due = unit.due, []
         lost, unit.lost = unit.lost, []
-        expired, unit.expired = unit.expired, []
+        expired, unit.expired = [job for job in unit.expired if job.lease_token == 0], []  # a claim may have come before
         for job in expired:
             unit.moves.expire(job)
             unit.touch(job)
@@ -477,7 +487,8 @@ class TickCommand(Command):
 
     @staticmethod
     def _tell_refusals(unit: Unit) -> None:
-        for minute, subject_type, reason, count in unit.untold_refusals:
+        untold, unit.untold_refusals = unit.untold_refusals, []
+        for minute, subject_type, reason, count in untold:
             data = {"subject_type": subject_type, "reason": reason, "count": count, "minute": to_rfc3339(minute * MINUTE)}
             unit.tell(f"contract/{subject_type}", CONTRACT_REFUSED, data, "function:scheduler")
 
@@ -495,6 +506,11 @@ class QueueEvent(Command):
         needs.streams.add(f"queue/{self.queue}")
 
     def apply(self, unit: Unit) -> None:
+        if self.participle != "configured":
+            paused = self.participle == "paused"
+            if unit.paused.get(self.queue) is paused:
+                return  # somebody was faster
+            unit.paused[self.queue] = paused
         unit.tell(f"queue/{self.queue}", full_name(f"queue.{self.participle}"), self.data, self.actor)
 
 

@@ -157,10 +157,15 @@ class Moves:
         self._fail(job, "lease_lost", error, ran, None, actor=SCHEDULER)
         return "lease_lost"
 
-    def release(self, job: Job, lease_token: int, reason: str) -> None:
-        """A draining worker gives its attempt back; it does not count."""
+    def release(self, job: Job, lease_token: int, reason: str) -> str:
+        """A draining worker gives its attempt back; it does not count. Returns the attempt record's outcome."""
         check_lease(job, lease_token)
-        self._release(job, reason, None, seconds_between(job.started_at or self.now, self.now))
+        ran = seconds_between(job.started_at or self.now, self.now)
+        if job.cancel_requested_at is not None:
+            self._cancel(job, job.cancel_actor or PROCESSOR, job.cancel_reason, "person", ran)
+            return "cancelled"
+        self._release(job, reason, None, ran)
+        return "released"
 
     # ---- a person's wishes, and time's ------------------------------------------------------------------------
 
@@ -197,7 +202,7 @@ class Moves:
 
     def _succeed(self, job: Job, result: Any, ran: float) -> None:
         origin = self._end(job, JobStatus.SUCCEEDED)
-        job.result = result
+        job.result, job.error = result, None
         self._tell(job, types.JOB_SUCCEEDED, self._leased(origin, job) | {"result": result, "ran_seconds": ran})
 
     def _fail(self, job: Job, outcome: str, error: dict[str, Any], ran: float, after: float | None, actor: str = PROCESSOR) -> None:

@@ -132,6 +132,8 @@ class SqliteDatabase:
 
     async def read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Runs `work` on a reader's connection, in one snapshot."""
+        if self._closing:
+            raise StoreUnavailable("the job store is closed")
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def _read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
@@ -252,7 +254,8 @@ class SqliteDatabase:
         if size > CHECKPOINT_PAGES * 4096:
             self._checkpoint_due.set()
         if size > LOG_LIMIT_BYTES:
-            connection.execute("PRAGMA wal_checkpoint(RESTART)")
+            with contextlib.suppress(sqlite3.Error):  # a full disk is told to those who write
+                connection.execute("PRAGMA wal_checkpoint(RESTART)")
 
     def _checkpoint_forever(self) -> None:
         connection = self._connect()

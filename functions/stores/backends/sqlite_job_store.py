@@ -132,13 +132,13 @@ class SqliteJobStore:
         for command in part:
             command.needs(needs, unit)
         writing.load(connection, state, needs, unit)
+        unit.settle = lambda: cmd.settle_children(unit, lambda parents: writing.children(connection, state, unit, parents))
         for command in part:
             try:
                 results[id(command)] = command.apply(unit)
             except ObservatoryError as error:
                 results[id(command)] = error
-        if unit.ended:
-            cmd.settle_children(unit, lambda parents: writing.children(connection, state, unit, parents))
+        unit.settle()
         return writing.flush(connection, state, unit, self._check)
 
     def _told(self, events: list[Event]) -> None:
@@ -270,8 +270,9 @@ class SqliteJobStore:
         return await self.database.read(reading.dead_letter_counts)
 
     async def record_refusals(self, refusals: Sequence[Refusal]) -> None:
-        now = self.now()
-        await self.database.ask(writing.SqlWrite(lambda connection: writing.record_refusals(connection, refusals, now), lazy=True))
+        # the minute is that of the commit: a tick may have told the one before already
+        write = writing.SqlWrite(lambda connection: writing.record_refusals(connection, refusals, self.now()), lazy=True)
+        await self.database.ask(write)
 
     async def refusals(self, limit: int) -> list[dict[str, Any]]:
         return await self.database.read(lambda connection: reading.refusals(connection, limit))

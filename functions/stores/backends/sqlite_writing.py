@@ -104,6 +104,7 @@ def load(connection: sqlite3.Connection, state: WriterState, needs: cmd.Needs, u
         unit.claimable[queue] = _claimable(connection, state, unit, queue, limit)
     if needs.tick:
         _load_tick(connection, state, needs, unit)
+    unit.paused = {name: queue.paused for name, queue in state.queues.items()} if needs.streams else {}
     for stream in needs.streams:
         unit.streams[stream] = one(connection, "SELECT sequence FROM streams WHERE stream = ?", (stream,)) or 0
 
@@ -225,13 +226,16 @@ def next_due_at(connection: sqlite3.Connection, unit: cmd.Unit) -> int | None:
 
 
 def children(connection: sqlite3.Connection, state: WriterState, unit: cmd.Unit, parents: Sequence[str]) -> dict[str, list[Job]]:
-    """The waiting children of ended jobs, those of this transaction included."""
+    """The children that wait for ended jobs, those of this transaction included; each end counts once."""
     if not state.has_edges and not unit.edges:
         return {}
-    pairs = list(connection.execute(
-        "SELECT parent_id, child_id FROM edges WHERE parent_id IN (SELECT value FROM json_each(?))", (_json_list(parents),)))  # fmt: skip
+    sql = """UPDATE edges SET settled = 1 WHERE settled = 0 AND parent_id IN (SELECT value FROM json_each(?))
+             RETURNING parent_id, child_id"""
+    pairs = connection.execute(sql, (_json_list(parents),)).fetchall() if state.has_edges else []
     wanted = set(parents)
-    pairs += [(parent, child) for parent, child in unit.edges if parent in wanted]
+    fresh = [pair for pair, settled in unit.edges.items() if not settled and pair[0] in wanted]
+    unit.edges.update((pair, True) for pair in fresh)
+    pairs += fresh
     missing = {child for _, child in pairs} - unit.jobs.keys()
     if missing:
         _load_jobs(connection, state, unit, missing)
@@ -258,7 +262,8 @@ def flush(connection: sqlite3.Connection, state: WriterState, unit: cmd.Unit, ch
     _write_attempts(connection, unit)
     _write_keys(connection, unit)
     if unit.edges:
-        write_rows(connection, "INSERT OR IGNORE INTO edges (parent_id, child_id)", unit.edges)
+        edges = [(parent, child, settled) for (parent, child), settled in unit.edges.items()]
+        write_rows(connection, "INSERT INTO edges (parent_id, child_id, settled)", edges)
         state.has_edges = True
     if unit.new_effects:
         effects = [(job_id, step, token, strict_json.dumps_text(value)) for job_id, step, token, value in unit.new_effects]
@@ -280,13 +285,13 @@ def _write_jobs(connection: sqlite3.Connection, state: WriterState, unit: cmd.Un
         fresh.append(rows.insert_values(job, number))
         tags += [(tag, number) for tag in set(job.tags)]
         unit.dirty.pop(job.id, None)
+    changed = [rows.update_values(job, state.numbers[job.id]) for job in unit.dirty.values()]
+    if changed:  # first, so that a unique_key that one job gives up is free for a new one
+        write_rows(connection, _UPDATE_JOB_HEAD, changed, ") AS v WHERE jobs.number = v.column1")
     if fresh:
         write_rows(connection, _INSERT_JOB, fresh)
     if tags:
         write_rows(connection, "INSERT INTO tags (tag, job_number)", tags)
-    changed = [rows.update_values(job, state.numbers[job.id]) for job in unit.dirty.values()]
-    if changed:
-        write_rows(connection, _UPDATE_JOB_HEAD, changed, ") AS v WHERE jobs.number = v.column1")
 
 
 def _write_attempts(connection: sqlite3.Connection, unit: cmd.Unit) -> None:
@@ -300,10 +305,12 @@ def _write_attempts(connection: sqlite3.Connection, unit: cmd.Unit) -> None:
 
 
 def _write_keys(connection: sqlite3.Connection, unit: cmd.Unit) -> None:
-    for key, job_id in unit.moved_keys:
-        connection.execute("UPDATE idempotency SET job_id = ? WHERE key = ?", (job_id, key))
-    for key in unit.freed_keys:
-        connection.execute("DELETE FROM idempotency WHERE key = ?", (key,))
+    for key, to in unit.rekeyed.items():
+        if to is None:
+            connection.execute("DELETE FROM idempotency WHERE key = ?", (key,))
+        else:
+            connection.execute("INSERT OR REPLACE INTO idempotency (key, job_id, fingerprint, created_at) VALUES (?, ?, ?, ?)",
+                               (key, *to, unit.now))  # fmt: skip
 
 
 def _write_events(

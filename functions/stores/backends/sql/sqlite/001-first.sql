@@ -69,10 +69,11 @@ CREATE TABLE tags (
     PRIMARY KEY (tag, job_number)
 ) WITHOUT ROWID;
 
--- parent -> child of `depends_on`, for parents that had not ended when the child came
+-- parent -> child of `depends_on`, for parents that had not ended when the child came; the parent's first end settles it
 CREATE TABLE edges (
     parent_id TEXT NOT NULL,
     child_id TEXT NOT NULL,
+    settled INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (parent_id, child_id)
 ) WITHOUT ROWID;
 
