@@ -20,8 +20,16 @@ class Event:
     checked: bool = field(default=False, compare=False, repr=False)
     """Whether this very object was found valid: what producer and consumer share in one process is checked once."""
 
+    place: int = field(default=0, compare=False, repr=False)
+    """The position as a number, for an event that got it here."""
+
     def mark_checked(self) -> None:
         object.__setattr__(self, "checked", True)
+
+    def put_at(self, position: int) -> None:
+        """Gives an event that is being stored its place in the feed, before anybody else sees it."""
+        self.document["position"] = str(position)
+        object.__setattr__(self, "place", position)
 
     @property
     def id(self) -> str:
@@ -50,7 +58,7 @@ class Event:
     @property
     def position(self) -> int:
         """Where the event stands in the feed, from 1; 0 while it has no place there."""
-        return int(self.document.get("position", 0))
+        return self.place or int(self.document.get("position", 0))
 
     def attribute(self, name: str) -> str | None:
         """A context attribute or extension by its name; None when absent."""

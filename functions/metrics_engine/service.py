@@ -57,12 +57,14 @@ class MetricsEngine(Consumer):
             return await self._position()
 
     async def _handle(self, trigger: str, events: Sequence[Event]) -> None:
-        ours = [event for event in events if self._is_of_the_feed(event)]
-        beyond = await self._reach(ours) if ours else []
-        if any(event.type == TICK_TYPE for event in events):
-            await self.catch_up()
+        ours, others = [], []
         for event in events:
-            if event.type != TICK_TYPE and not self._is_of_the_feed(event):
+            (ours if self._is_of_the_feed(event) else others).append(event)
+        beyond = await self._reach(ours) if ours else []
+        if any(event.type == TICK_TYPE for event in others):
+            await self.catch_up()
+        for event in others:
+            if event.type != TICK_TYPE:
                 await self._put_aside(trigger, MalformedEvent("it is no event of this system's feed"), event)
         for event in beyond:
             await self._put_aside(trigger, MalformedEvent(f"its position {event.position} is beyond the head of the feed"), event)

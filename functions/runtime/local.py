@@ -112,7 +112,7 @@ class LocalSystem:
         import uvicorn
 
         config = uvicorn.Config(
-            application, http="httptools", loop="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+            application, http="httptools", loop="none", lifespan="off", log_config=None, access_log=False, server_header=False, proxy_headers=False,
             date_header=False, timeout_keep_alive=75, backlog=2048, timeout_graceful_shutdown=int(self.settings.drain_seconds) + 5,
         )  # fmt: skip
         self._server = uvicorn.Server(config)

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -54,7 +55,7 @@ def write_rows(connection: sqlite3.Connection, head: str, rows: Sequence[Sequenc
     while start < len(rows):
         size = min(128, 1 << (len(rows) - start).bit_length() - 1)
         chunk = rows[start : start + size]
-        connection.execute(rows_statement(head, len(chunk[0]), size, tail), [value for row in chunk for value in row])
+        connection.execute(rows_statement(head, len(chunk[0]), size, tail), list(chain.from_iterable(chunk)))
         start += size
 
 

@@ -324,7 +324,7 @@ def _write_events(
         state.next_position += 1
         body = strict_json.dumps_text(document)
         values.append((position, document["subject"], int(document["sequence"]), document["type"], unit.now, body))
-        document["position"] = str(position)
+        event.put_at(position)
         events.append(event)
     if values:
         write_rows(connection, _INSERT_EVENT, values)
@@ -342,11 +342,14 @@ def _write_counts(connection: sqlite3.Connection, state: WriterState, unit: cmd.
         write_rows(connection, _ADD_COUNT, values, "ON CONFLICT (queue, type, status) DO UPDATE SET jobs = jobs + excluded.jobs")
 
 
+_QUEUE_EVENTS = "dev.observatory.queue."
+
+
 def _write_queues(connection: sqlite3.Connection, state: WriterState, unit: cmd.Unit) -> None:
     for document in unit.documents:
-        noun, _, participle = document["type"].removeprefix("dev.observatory.").removesuffix(".v1").partition(".")
-        if noun != "queue":
+        if not document["type"].startswith(_QUEUE_EVENTS):
             continue
+        participle = document["type"].removeprefix(_QUEUE_EVENTS).removesuffix(".v1")
         data = document["data"]
         if participle == "configured":
             connection.execute(
