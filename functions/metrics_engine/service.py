@@ -57,7 +57,8 @@ class MetricsEngine(Consumer):
             return await self._position()
 
     async def _handle(self, trigger: str, events: Sequence[Event]) -> None:
-        ours, others = [], []
+        ours: list[Event] = []
+        others: list[Event] = []
         for event in events:
             (ours if self._is_of_the_feed(event) else others).append(event)
         beyond = await self._reach(ours) if ours else []

@@ -99,7 +99,9 @@ def _job(job: dict[str, Any]) -> Iterable[str]:
 
 
 def _queues(queues: Sequence[dict[str, Any]]) -> str:
-    return _table(("Queue", "Queued", "Running", "Oldest"), (_queue(queue) for queue in queues)) if queues else "<p>No queue is declared.</p>"
+    if not queues:
+        return "<p>No queue is declared.</p>"
+    return _table(("Queue", "Queued", "Running", "Oldest"), (_queue(queue) for queue in queues))
 
 
 def _queue(queue: dict[str, Any]) -> Iterable[str]:

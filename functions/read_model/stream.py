@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -199,7 +199,7 @@ class Hub:
 
     # ---- watching ---------------------------------------------------------------------------------------------
 
-    async def watch(self, after: int | None, wanted: Wanted = EVERYTHING) -> AsyncIterator[bytes]:
+    async def watch(self, after: int | None, wanted: Wanted = EVERYTHING) -> AsyncGenerator[bytes, None]:
         """The bytes of a stream from past a position (None: from now on), until the hub closes or the watcher lags."""
         self.watchers += 1
         try:

@@ -178,6 +178,10 @@ async def show_dead_letter(model: ReadModel, request: Request, letter_id: str) -
     return json_response(await model.dead_letter(letter_id))
 
 
+async def show_metrics(model: ReadModel, request: Request) -> Response:
+    return PlainTextResponse(await model.metrics(), media_type="text/plain; version=0.0.4")
+
+
 async def index(model: ReadModel, request: Request) -> Response:
     from functions.read_model.page import HEADERS, index_page
 
@@ -187,6 +191,7 @@ async def index(model: ReadModel, request: Request) -> Response:
 LIST, ONE = (200, 400, 503), (200, 400, 404, 503)
 ROUTES = (
     Route("GET", "/", index, "A page of addresses, counts and last jobs.", (200, 503)),
+    Route("GET", "/metrics", show_metrics, "Prometheus metrics of the system: they come from the stores.", (200, 503)),
     Route("GET", "/v1/jobs", list_jobs, "Jobs, newest first.", LIST),
     Route("GET", "/v1/jobs/{job_id}", show_job, "One job, and what holds it.", ONE),
     Route("GET", "/v1/jobs/{job_id}/events", list_job_events, "A job's events in order.", ONE),

@@ -56,7 +56,8 @@ class Function:
         self._service: Any = None
         self._building: asyncio.Lock | None = None
         self._draining = False
-        self.router = Router([*routes, *COMMON_ROUTES])
+        own = {(route.method, route.path) for route in routes}
+        self.router = Router([*routes, *(route for route in COMMON_ROUTES if (route.method, route.path) not in own)])
 
     async def service(self) -> Any:
         """The service; the first call builds its adapters."""

@@ -28,8 +28,8 @@ class Host:
                 self._owners[route.method, route.path] = function
                 routes.append(route)
         for route in common.router.routes:
-            if route in COMMON_ROUTES:
-                self._owners.setdefault((route.method, route.path), common)
+            if (route.method, route.path) not in self._owners:
+                self._owners[route.method, route.path] = common
                 routes.append(route)
         self._router = Router(routes)
 

@@ -112,8 +112,8 @@ class LocalSystem:
         import uvicorn
 
         config = uvicorn.Config(
-            application, http="httptools", loop="none", lifespan="off", log_config=None, access_log=False, server_header=False, proxy_headers=False,
-            date_header=False, timeout_keep_alive=75, backlog=2048, timeout_graceful_shutdown=int(self.settings.drain_seconds) + 5,
+            application, http="httptools", loop="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+            proxy_headers=False, date_header=False, timeout_keep_alive=75, backlog=2048, timeout_graceful_shutdown=int(self.settings.drain_seconds) + 5,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._server.capture_signals = contextlib.nullcontext  # signals are handled here, once for everything

@@ -21,7 +21,7 @@ def document(functions: Sequence[Function]) -> dict[str, Any]:
             if route not in COMMON_ROUTES and route not in EVENT_ROUTES:
                 paths.setdefault(route.path, {})[route.method.lower()] = _operation(function.name, route)
     for route in COMMON_ROUTES:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation("gateway", route)
+        paths.setdefault(route.path, {}).setdefault(route.method.lower(), _operation("gateway", route))
     return {
         "openapi": "3.1.0",
         "info": {"title": "Distributed Task Observatory", "version": "1", "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
