@@ -120,7 +120,7 @@ def dispatch(argv: Sequence[str]) -> int:
 def _arguments(module: Any, verb: Verb, rest: Sequence[str], namespace: argparse.Namespace) -> argparse.Namespace:
     parser = verb_parser(verb.name, verb.summary, module.EXAMPLES)
     if hasattr(module, "parse"):
-        return module.parse(parser, list(rest), namespace)  # type: ignore[no-any-return]
+        return module.parse(parser, list(rest), namespace)
     module.configure(parser)
     return parser.parse_intermixed_args(list(rest), namespace)
 

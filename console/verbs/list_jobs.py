@@ -80,9 +80,10 @@ def _pages(session: Session, arguments: argparse.Namespace) -> Iterator[Mapping[
 
 def _write_json(pages: Iterator[Mapping[str, Any]]) -> None:
     """One document, written as its pages come, so that a million jobs need no room."""
-    write, first, page = sys.stdout.write, True, {}
+    write, first = sys.stdout.write, True
+    page: Mapping[str, Any] = {}
     write('{"items": [')
-    for page in pages:  # noqa: B007 - the last one is used below
+    for page in pages:
         for job in page["items"]:
             write(("\n" if first else ",\n") + json.dumps(job))
             first = False

@@ -126,5 +126,7 @@ def _check(settings: Settings) -> None:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What worker processes inherit: the whole environment, with the settings that they read made explicit."""
-    return {**os.environ, "OBSERVATORY_HTTP_ALLOW": settings.http_allow, "OBSERVATORY_FILES_ROOTS": settings.files_roots}
+    """What worker processes inherit: the whole environment, with the settings that they read as this process has them."""
+    read = {"OBSERVATORY_HTTP_ALLOW": settings.http_allow, "OBSERVATORY_FILES_ROOTS": settings.files_roots}
+    others = {name: value for name, value in os.environ.items() if name not in read}
+    return others | {name: value for name, value in read.items() if value}

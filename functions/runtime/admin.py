@@ -1,0 +1,40 @@
+"""The few things that the command line does with the code or the stores themselves, without a server."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from functions.processor.tasks.collect import collect
+from functions.processor.tasks.foreground import run_once
+
+
+def _own_folder_first() -> None:
+    """A user's task module stands in the folder where the command is given."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+
+
+def task_definition(task_type: str, modules: Sequence[str]) -> dict[str, Any]:
+    """The public half of a task, as in the catalogue. Raises UnknownTaskType, ConfigurationError."""
+    _own_folder_first()
+    return collect(modules).get(task_type).as_json()
+
+
+def run_task(
+    task_type: str, payload: Any, modules: Sequence[str], on_progress: Callable[[float | None, str | None], None]
+) -> dict[str, Any]:
+    """Runs one handler in this process: ``{"kind", "result", "error", "after_seconds", "ran_seconds"}``.
+
+    Raises UnknownTaskType, ContractViolation for the payload, ConfigurationError for a module.
+    """
+    _own_folder_first()
+    outcome = run_once(task_type, payload, modules, on_progress=on_progress)
+    return {
+        "kind": outcome.kind,
+        "result": outcome.result,
+        "error": outcome.error,
+        "after_seconds": outcome.after_seconds,
+        "ran_seconds": outcome.ran_micros / 1_000_000,
+    }
