@@ -38,7 +38,10 @@ def parse(
     """
     fixed = set(parser._option_string_actions)
     argv = _with_bare_waits(argv)
-    first = argparse.ArgumentParser(prog=parser.prog, parents=[parser], add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    first = argparse.ArgumentParser(
+        prog=parser.prog, usage=parser.usage, description=parser.description, epilog=parser.epilog, formatter_class=parser.formatter_class,
+        parents=[parser], add_help=False, allow_abbrev=False, conflict_handler="resolve",
+    )  # fmt: skip
     first.error = parser.error  # type: ignore[method-assign]
     first.add_argument("type", nargs="?")
     first.add_argument("rest", nargs=argparse.REMAINDER)

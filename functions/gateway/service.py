@@ -26,7 +26,7 @@ class Bounds:
 
     payload_bytes: int = 262_144
     batch_items: int = 1_000
-    timeout_seconds_max: float = 3_600.0
+    timeout_seconds_max: float = 86_400.0
     wait_seconds: float = 60.0
 
 

@@ -38,7 +38,7 @@ class Settings:
     """The longest time between two ticks of the embedded scheduler."""
     wait_seconds: float = 60.0
     """The most that `?wait=` may ask for."""
-    timeout_seconds_max: float = 3600.0
+    timeout_seconds_max: float = 86_400.0
     """The longest `timeout_seconds` that a job may ask for."""
     payload_bytes: int = 262_144
     """The largest payload."""

@@ -1,0 +1,141 @@
+"""The command line as a user's shell runs it: real process, real system, real exit codes."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.system import ROOT, System
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+def console(system: System | str, *arguments: str, stdin: str = "", environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    url = system if isinstance(system, str) else system.url
+    variables = {**{k: v for k, v in os.environ.items() if not k.startswith("OBSERVATORY_")}, "OBSERVATORY_URL": url, "NO_COLOR": "1", **(environment or {})}
+    return subprocess.run([sys.executable, "-m", "console", *arguments], cwd=ROOT, env=variables, input=stdin, capture_output=True, text=True, timeout=60)
+
+
+def answer(done: subprocess.CompletedProcess[str], code: int = 0) -> Any:
+    assert done.returncode == code, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    return json.loads(done.stdout)
+
+
+def test_submit_waits_and_prints_the_result(system: System) -> None:
+    done = console(system, "submit", "text.statistics", "--text", "to be or not to be", "--wait")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["words"] == 6
+    assert "succeeded" in done.stderr
+
+
+def test_the_exit_code_of_wait_is_the_jobs(system: System) -> None:
+    assert console(system, "submit", "demo.fail", "times=3", "--max-attempts", "1", "--wait").returncode == 1
+
+
+@pytest.mark.parametrize("payload", [["text=a b"], ["--text", "a b"], ['{"text": "a b"}'], ["-"]])
+def test_a_payload_comes_in_many_ways(system: System, payload: list[str]) -> None:
+    job = answer(console(system, "submit", "text.statistics", *payload, "--wait", "--json", stdin='{"text": "a b"}'))
+    assert job["result"]["words"] == 2
+
+
+def test_many_jobs_come_as_json_lines(system: System, tmp_path: Path) -> None:
+    lines = tmp_path / "payloads.jsonl"
+    lines.write_text('{"text": "a"}\n{"text": "b c"}\n{"txt": "odd"}\n')
+    done = console(system, "submit", "text.statistics", f"@{lines}", "--json")
+    items = answer(done, 3)["items"]
+    assert [item["status"] for item in items[:2]] and items[2]["status"] == 422
+
+
+def test_list_and_show_tell_the_same_job(system: System) -> None:
+    job = answer(console(system, "submit", "demo.sleep", "seconds=0.05", "--tag", "shown", "--wait", "--json"))
+    listed = answer(console(system, "list", "--tag", "shown", "--json"))["items"]
+    assert listed[0]["id"] == job["id"]
+    shown = answer(console(system, "show", job["id"], "--json"))
+    assert shown["job"]["status"] == "succeeded" and shown["attempts"][0]["outcome"] == "succeeded"
+    text = console(system, "show", job["id"]).stdout
+    for word in ("timeline", "accepted", "started", "succeeded", "attempts", "payload", "result"):
+        assert word in text
+    assert job["id"] in console(system, "list", "--tag", "shown").stdout
+
+
+def test_watch_follows_a_job_to_its_end(system: System) -> None:
+    job = answer(console(system, "submit", "demo.sleep", "seconds=0.4", "--json"))
+    done = console(system, "watch", job["id"])
+    assert done.returncode == 0, done.stderr
+    assert "succeeded" in done.stderr
+
+
+def test_cancel_and_its_refusal(system: System) -> None:
+    job = answer(console(system, "submit", "demo.noop", "--delay", "3600", "--json"))
+    assert "cancelled" in console(system, "cancel", job["id"], "--reason", "not now").stdout
+    ended = answer(console(system, "submit", "demo.noop", "--wait", "--json"))
+    assert console(system, "cancel", ended["id"]).returncode == 3
+    assert console(system, "watch", job["id"]).returncode == 7
+
+
+@pytest.mark.parametrize("verb", [["stats"], ["queues"], ["tasks"], ["events"], ["dead-letters"], ["list"], ["doctor"]])
+def test_every_reading_verb_has_a_text_and_a_json_form(system: System, verb: list[str], tmp_path: Path) -> None:
+    here = {"OBSERVATORY_DATA": str(tmp_path)}
+    text = console(system, *verb, environment=here)
+    assert text.returncode == 0, text.stderr
+    assert isinstance(answer(console(system, *verb, "--json", environment=here)), dict)
+
+
+def test_run_needs_no_server() -> None:
+    done = console(NOWHERE, "run", "text.statistics", "--text", "hello world", "--json")
+    assert answer(done)["result"]["words"] == 2
+    assert console(NOWHERE, "run", "demo.fail", "times=1").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["list"], 4, "make run"),
+        (["frobnicate"], 2, "no verb"),
+        (["list", "--state", "odd"], 2, "no state"),
+        (["submit"], 2, "task type"),
+        (["run", "no.such"], 1, "no.such"),
+    ],
+)
+def test_faults_are_sentences_with_exit_codes(arguments: list[str], code: int, words: str) -> None:
+    done = console(NOWHERE, *arguments)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_refusals_list_every_fault(system: System) -> None:
+    done = console(system, "submit", "text.statistics", '{"text": 7, "odd": 1}')
+    assert done.returncode == 3
+    assert "/payload" in done.stderr and "Traceback" not in done.stderr
+    assert console(system, "show", "01943a9e-1f2c-7a6b-8d3e-5f4c3b2a1d0e").returncode == 5
+    assert console(system, "submit", "no.such", "a=1").returncode == 3
+
+
+def test_doctor_names_what_is_wrong_without_a_server(tmp_path: Path) -> None:
+    done = console(NOWHERE, "doctor", environment={"OBSERVATORY_DATA": str(tmp_path / "data")})
+    assert done.returncode == 1
+    assert "make run" in done.stdout
+
+
+def test_help_has_examples_and_exit_codes() -> None:
+    assert "exit codes" in console(NOWHERE, "--help").stdout
+    for verb in ("submit", "list", "show", "watch", "cancel", "run", "stats", "events", "dead-letters", "doctor", "demo"):
+        assert "examples" in console(NOWHERE, verb, "--help").stdout, verb
+
+
+def test_the_demo_agrees_with_wc_and_sha256sum(system: System) -> None:
+    found = answer(console(system, "demo", "--limit", "25", "--json"))
+    assert found["failed"] == 0 and found["jobs"] == 50
+    for file in found["items"]:
+        lines, words, octets = map(int, subprocess.run(["wc", "-lwc", file["path"]], capture_output=True, text=True, check=True).stdout.split()[:3])
+        assert (file["lines"], file["words"], file["bytes"]) == (lines, words, octets), file["path"]
+        digest = subprocess.run(["sha256sum", file["path"]], capture_output=True, text=True, check=True).stdout.split()[0]
+        assert file["sha256"] == digest
+    listing = "".join(f"{file['sha256']}  {file['path']}\n" for file in found["items"])
+    assert found["digest_of_digests"] == hashlib.sha256(listing.encode()).hexdigest()
