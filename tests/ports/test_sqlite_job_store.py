@@ -10,6 +10,7 @@ from contracts.validation import validate_event
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.job_store import JobStore, Recovered
 from tests.ports.job_store_suite import JobStoreSuite
+from tests.support.checker import check
 from tests.support.stores import SteppedClock
 
 
@@ -42,5 +43,7 @@ def quick_folder() -> Iterator[Path]:
 
 class TestSqliteJobStore(JobStoreSuite):
     @pytest.fixture
-    def laboratory(self, quick_folder: Path) -> SqliteLaboratory:
-        return SqliteLaboratory(quick_folder)
+    def laboratory(self, quick_folder: Path) -> Iterator[SqliteLaboratory]:
+        laboratory = SqliteLaboratory(quick_folder)
+        yield laboratory
+        assert check(laboratory.path) == []

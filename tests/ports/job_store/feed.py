@@ -8,22 +8,7 @@ import pytest
 from contracts.errors import JobNotFound, MalformedRequest, NotFound, StoreUnavailable
 from contracts.event import Event
 from functions.stores.job_store import DeadLetter, JobFilter, JobStore, Refusal
-from tests.ports.job_store.steps import (
-    SECOND,
-    Laboratory,
-    all_taken,
-    claimed,
-    ended,
-    failed,
-    one,
-    request,
-    run,
-    running,
-    short,
-    states,
-    submitted,
-    whole_feed,
-)
+from tests.ports.job_store.steps import SECOND, Laboratory, all_taken, claimed, ended, failed, one, request, run, running, short, states, submitted, whole_feed
 
 
 class TheFeed:
@@ -179,11 +164,7 @@ class Lists:
     async def test_counts_are_by_queue_type_and_state(self, store: JobStore) -> None:
         await run_in(store, "bulk")
         await submitted(store, request(), request(), request("demo.fail"))
-        assert await store.counts() == {
-            ("bulk", "demo.noop", "succeeded"): 1,
-            ("default", "demo.noop", "queued"): 2,
-            ("default", "demo.fail", "queued"): 1,
-        }
+        assert await store.counts() == {("bulk", "demo.noop", "succeeded"): 1, ("default", "demo.noop", "queued"): 2, ("default", "demo.fail", "queued"): 1}
 
 
 async def run_in(store: JobStore, queue: str):  # type: ignore[no-untyped-def]
@@ -220,9 +201,7 @@ class DeadLetters:
         assert await store.head() == head
 
     async def test_the_same_event_kept_again_adds_its_attempts(self, store: JobStore) -> None:
-        await asyncio.gather(
-            *(store.keep_dead_letter(letter(1, id=f"{n:08d}-0000-7000-8000-000000000000", attempts=2)) for n in range(1, 6))
-        )
+        await asyncio.gather(*(store.keep_dead_letter(letter(1, id=f"{n:08d}-0000-7000-8000-000000000000", attempts=2)) for n in range(1, 6)))
         page = await store.dead_letters(10, None, None)
         assert [(kept.event_id, kept.attempts) for kept in page.items] == [("1", 10)]
 
@@ -256,9 +235,7 @@ class DeadLetters:
 
 class Refusals:
     async def test_refusals_are_counted_by_type_and_reason(self, store: JobStore) -> None:
-        await store.record_refusals(
-            [Refusal("demo.noop", "contract-violation", "x", "{}")] * 3 + [Refusal("unknown", "malformed-json", "y")]
-        )
+        await store.record_refusals([Refusal("demo.noop", "contract-violation", "x", "{}")] * 3 + [Refusal("unknown", "malformed-json", "y")])
         found = {(entry["type"], entry["reason"]): entry for entry in await store.refusals(10)}
         assert found["demo.noop", "contract-violation"]["count"] == 3
         assert found["unknown", "malformed-json"]["count"] == 1
@@ -314,13 +291,7 @@ class Life:
         before = (await store.job(job.id), await store.attempts(job.id), await whole_feed(store), await store.counts(), store.source)
         await store.close()
         store = await laboratory.open()
-        assert before == (
-            await store.job(job.id),
-            await store.attempts(job.id),
-            await whole_feed(store),
-            await store.counts(),
-            store.source,
-        )
+        assert before == (await store.job(job.id), await store.attempts(job.id), await whole_feed(store), await store.counts(), store.source)
         assert await store.effects([job.id]) == {job.id: {"step": {"a": 1}}}
         assert (await store.cursors())["reader"] == 3
         assert (await store.dead_letter(letter().id)).body == b"\x00\xff{"

@@ -138,11 +138,7 @@ class Idempotency:
 
     async def test_a_key_repeated_within_one_batch_is_one_job(self, store: JobStore) -> None:
         first, second, third = await store.submit(
-            [
-                request(keys=("key:a",), fingerprint=b"1"),
-                request(keys=("key:a",), fingerprint=b"1"),
-                request(keys=("key:a",), fingerprint=b"2"),
-            ]
+            [request(keys=("key:a",), fingerprint=b"1"), request(keys=("key:a",), fingerprint=b"1"), request(keys=("key:a",), fingerprint=b"2")]
         )
         assert isinstance(first, Submitted)
         assert second == Submitted(first.id, "queued", created=False)
@@ -286,8 +282,7 @@ class Dependencies:
         assert await states(store, child) == ["queued"]
 
     @pytest.mark.parametrize(
-        ("outcome", "rule", "state"),
-        [("succeeded", "cancel", "queued"), ("permanent", "cancel", "cancelled"), ("permanent", "run", "queued")],
+        ("outcome", "rule", "state"), [("succeeded", "cancel", "queued"), ("permanent", "cancel", "cancelled"), ("permanent", "run", "queued")]
     )
     async def test_a_parent_that_ended_before_counts_at_once(self, store: JobStore, outcome: str, rule: str, state: str) -> None:
         job = await running(store)
