@@ -24,7 +24,7 @@ _ANSWERS = frozenset({"job", "problem"})
 _PARTS = frozenset({"common"})  # judged where others use them
 _LOG = "logged-event"
 _WEAKER = frozenset({"type", "required"})
-_WEAKER_WHERE_READ = frozenset({"type", "required", "values", "closed"})
+_WEAKER_WHERE_READ = frozenset({"type", "required", "values"})  # not "closed": readers ignore what they do not know
 
 
 @dataclass(frozen=True, slots=True)
