@@ -65,6 +65,7 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, *, readers: int = 2) -> None:
         self.path = path
+        self._log = Path(f"{path}-wal")
         self._queue: deque[tuple[Any, asyncio.Future[Any]]] = deque()
         self._lazy: deque[tuple[Any, asyncio.Future[Any]]] = deque()
         self._wake = threading.Condition()
@@ -193,10 +194,10 @@ class SqliteDatabase:
     def _commit(self, connection: sqlite3.Connection, batch: list[tuple[Any, asyncio.Future[Any]]]) -> None:
         try:
             results, told = self._transact(connection, [command for command, _ in batch])
-        except sqlite3.OperationalError as error:
-            self._answer(batch, [StoreUnavailable(f"the job store cannot write: {error}")] * len(batch), None)
         except Exception as error:
-            if len(batch) == 1:
+            if is_away(error):
+                self._answer(batch, [StoreUnavailable(f"the job store cannot write: {error}")] * len(batch), None)
+            elif len(batch) == 1:
                 fault = error if isinstance(error, ObservatoryError) else ObservatoryError(f"{type(error).__name__}: {error}")
                 fault.__cause__ = error
                 self._answer(batch, [fault], None)
@@ -244,13 +245,11 @@ class SqliteDatabase:
 
     def _log_bytes(self) -> int:
         try:
-            return Path(f"{self.path}-wal").stat().st_size
+            return self._log.stat().st_size
         except OSError:
             return 0
 
     def _watch_log(self, connection: sqlite3.Connection) -> None:
-        if self.commits % 16:
-            return
         size = self._log_bytes()
         if size > CHECKPOINT_PAGES * 4096:
             self._checkpoint_due.set()
@@ -270,6 +269,11 @@ class SqliteDatabase:
                 faults.reach("checkpoint")
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         connection.close()
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the file cannot be written just now (full, locked, unwritable), whatever was asked."""
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR
 
 
 def migrate(connection: sqlite3.Connection, folder: Path, path: Path) -> None:
