@@ -165,6 +165,7 @@ class MethodNotAllowed(Refused):
 
     status = 405
     slug = "method-not-allowed"
+    allowed: tuple[str, ...] = ()
 
 
 class Conflict(Refused):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from contracts.errors import ObservatoryError, Passing
@@ -64,6 +65,8 @@ class Processor(Consumer):
         self._rung: dict[str, None] = {}  # in the order of their rings
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
+        self._idle.set()
+        self._ends = asyncio.Event()
         self._limited: dict[tuple[str, int], str] = {}  # leases of queues with a limit: its end lets another begin
         self._ending: set[tuple[str, int]] = set()  # leases whose outcome is being committed
         self._timed: set[str] = set()
@@ -87,7 +90,9 @@ class Processor(Consumer):
         if self._draining:
             return
         self._draining = True
+        self._ends.set()
         self._wake.set()
+        await asyncio.wait(self._tasks[:1], timeout=self._drain_seconds)  # what it is claiming goes to the pool, and comes back below
         left = await self._pool.drain(self._drain_seconds)
         while self._commits:
             await asyncio.wait(self._commits)
@@ -97,6 +102,7 @@ class Processor(Consumer):
         for task in self._tasks:
             task.cancel()
         await self._pool.stop()
+        self._idle.set()
 
     @property
     def busy(self) -> int:
@@ -139,13 +145,19 @@ class Processor(Consumer):
                 pause = 0.1
             except Passing as error:
                 log.warning("claiming waits: %s", error, extra={"action": "processor.waiting"})
-                await asyncio.sleep(pause)
+                await self._pause(pause)
                 pause = min(pause * 2, 5.0)
                 self._wake.set()
-            except ObservatoryError:
+            except Exception:
                 log.exception("a claim failed", extra={"action": "processor.failed"})
-                await asyncio.sleep(1.0)
+                await self._pause(1.0)
+                self._wake.set()
             self._note_idle()
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleeps, but not into the drain."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ends.wait(), seconds)
 
     async def _claim_for(self, wanted: int) -> None:
         """Claims for the queue rung longest ago; it goes to the end of the row, or out of it when it has no more."""
@@ -165,7 +177,15 @@ class Processor(Consumer):
         self._watch_limits(queue, jobs)
         if jobs:
             faults.reach("claimed")
+            await self._hand_over(jobs)
+
+    async def _hand_over(self, jobs: Sequence[Job]) -> None:
+        """Gives claimed jobs to the pool; what it cannot take goes back at once, uncounted."""
+        try:
             self._pool.submit([self._assignment(job, steps) for job, steps in await self._with_effects(jobs)])
+        except ObservatoryError:
+            await self._store.release([(job.id, job.lease_token) for job in jobs], "drain")
+            raise
 
     def _watch_limits(self, queue: str, jobs: Sequence[Job]) -> None:
         """A queue at its limit is claimed for again when one of its jobs ends, or when its rate lets the next one go."""
@@ -217,27 +237,40 @@ class Processor(Consumer):
 
     async def _commit(self, outcomes: Sequence[Outcome]) -> None:
         endings = [_ending(outcome, self._instance) for outcome in outcomes]
-        pause = 0.05
         try:
-            while True:
-                try:
-                    results = await self._store.end_attempts(endings)
-                    break
-                except Passing as error:  # leases are renewed meanwhile; what is lost is rescued
-                    log.warning("outcomes wait: %s", error, extra={"action": "processor.waiting"})
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 2, 2.0)
-            for ending, result in zip(endings, results, strict=True):
-                if isinstance(result, ObservatoryError):
-                    log.info("job %s: %s", ending.job_id, result, extra={"action": "job.fenced"})
-        except ObservatoryError:
-            log.exception("outcomes could not be committed", extra={"action": "processor.failed"})
+            await self._store_endings(endings)
         finally:
             for ending in endings:
                 self._ending.discard((ending.job_id, ending.lease_token))
                 if self._limited and (queue := self._limited.pop((ending.job_id, ending.lease_token), None)) is not None:
                     self.ring(queue)
             self._wake.set()
+
+    async def _store_endings(self, endings: Sequence[Ending], *, plainly: bool = False) -> None:
+        """Commits endings together; if one of them cannot be stored, each alone, and that one as a plain failure."""
+        try:
+            results = await self._end_attempts(endings)
+        except ObservatoryError as error:
+            log.exception("outcomes could not be committed", extra={"action": "processor.failed"})
+            if len(endings) > 1:
+                for ending in endings:
+                    await self._store_endings([ending])
+            elif not plainly:
+                await self._store_endings([_unstorable(endings[0], error)], plainly=True)
+            return
+        for ending, result in zip(endings, results, strict=True):
+            if isinstance(result, ObservatoryError):
+                log.info("job %s: %s", ending.job_id, result, extra={"action": "job.fenced"})
+
+    async def _end_attempts(self, endings: Sequence[Ending]) -> list[str | ObservatoryError]:
+        pause = 0.05
+        while True:
+            try:
+                return await self._store.end_attempts(endings)
+            except Passing as error:  # leases are renewed meanwhile; what is lost is rescued
+                log.warning("outcomes wait: %s", error, extra={"action": "processor.waiting"})
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
 
     def on_progress(self, job_id: str, lease_token: int, progress: dict[str, Any]) -> None:
         task = asyncio.get_running_loop().create_task(self._progress(job_id, lease_token, progress))
@@ -270,6 +303,12 @@ class Processor(Consumer):
                 log.warning("leases are not renewed: %s", error, extra={"action": "processor.waiting"})
             except ObservatoryError:
                 log.exception("leases could not be renewed", extra={"action": "processor.failed"})
+
+
+def _unstorable(ending: Ending, error: ObservatoryError) -> Ending:
+    text = f"the attempt ended ({ending.outcome}), but what it ended with cannot be stored: {error.message}"
+    fault = {"type": "OutcomeNotStored", "message": text, "traceback": None}
+    return replace(ending, outcome="permanent", result=None, error=fault, after_seconds=None, output=None)
 
 
 def _ending(outcome: Outcome, instance: str) -> Ending:

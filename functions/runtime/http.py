@@ -70,7 +70,9 @@ class Router:
             raise NotFound(f"there is nothing at {path}; GET / lists the addresses")
         route = methods.get("GET" if method == "HEAD" else method)
         if route is None:
-            raise MethodNotAllowed(f"{path} takes {', '.join(sorted(methods))}, not {method}")
+            error = MethodNotAllowed(f"{path} takes {', '.join(sorted(methods))}, not {method}")
+            error.allowed = tuple(sorted(methods))
+            raise error
         return route, values
 
     def has(self, path: str) -> bool:
@@ -182,7 +184,9 @@ def problem(error: ObservatoryError, instance: str | None = None) -> Response:
         document["instance"] = instance
     if error.faults:
         document["faults"] = [fault.as_json() for fault in error.faults]
-    headers = {"retry-after": str(error.retry_after_seconds)} if isinstance(error, Passing) else None
+    headers = {"retry-after": str(error.retry_after_seconds)} if isinstance(error, Passing) else {}
+    if isinstance(error, MethodNotAllowed):
+        headers["allow"] = ", ".join(error.allowed)
     return Response(orjson.dumps(document), error.status, headers, PROBLEM)
 
 

@@ -71,6 +71,7 @@ class LocalSystem:
         pool = asyncio.create_task(self.parts.pool())  # the worker processes start while the rest does
         self.store = await self.parts.job_store()
         self.counts = dict(self.parts.recovered.counts if self.parts.recovered else {})
+        self.rescued = await self._rescue()
         application = await asyncio.to_thread(_application)
         await pool
         self.processor = await self.parts.processor()
@@ -78,6 +79,15 @@ class LocalSystem:
         await self._start_delivery()
         await self._start_time()
         await self._serve(application)
+
+    async def _rescue(self) -> int:
+        """Whoever held leases is dead, for this process holds the folder. Before anything here can claim a job."""
+        rescued = 0
+        while True:
+            tick = await self.store.tick(rescue_all=True)
+            rescued += tick.rescued
+            if not tick.more:
+                return rescued
 
     async def _start_delivery(self) -> None:
         from eventing.brokers.embedded import EmbeddedBroker
@@ -104,9 +114,7 @@ class LocalSystem:
         scheduler = await self.parts.scheduler()
         self.timer = Timer(scheduler.tick, self.store.now, self.settings.tick_seconds)
         self.store.on_committed(self.timer.committed)
-        first = await scheduler.tick(rescue_all=True)  # whoever held these leases is dead: this process holds the folder
-        self.rescued = first.rescued
-        self.timer.start(first.next_due_at)
+        self.timer.start((await scheduler.tick()).next_due_at)
 
     async def _serve(self, application: Any) -> None:
         import uvicorn

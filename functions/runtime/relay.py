@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contracts.errors import Passing
 from contracts.event import Event
 from eventing.publisher import Publisher
+from functions.stores import faults
 from functions.stores.job_store import PUBLISH_CURSOR, JobStore
 
 log = logging.getLogger("observatory.relay")
@@ -69,10 +70,18 @@ class Relay:
                 pause = 0.1
             except Passing as error:
                 log.warning("publishing waits: %s", error, extra={"action": "relay.waiting"})
-                self._behind, self._waiting = True, []
-                await asyncio.sleep(pause)
+                await self._begin_again(pause)
                 pause = min(pause * 2, 5.0)
-                self._wake.set()
+            except Exception:  # nobody else would publish
+                log.exception("publishing failed", extra={"action": "relay.failed"})
+                await self._begin_again(pause)
+                pause = min(pause * 2, 5.0)
+
+    async def _begin_again(self, pause: float) -> None:
+        """From the feed, after a pause."""
+        self._behind, self._waiting = True, []
+        await asyncio.sleep(pause)
+        self._wake.set()
 
     async def _publish_some(self) -> bool:
         """Publishes the next events; False when there is nothing to do now."""
@@ -84,6 +93,7 @@ class Relay:
             return False
         await self._publisher.publish([self._redact(event) for event in events])
         self._sent = events[-1].position
+        faults.reach("relayed")
         return True
 
     async def _next(self, room: int) -> list[Event]:

@@ -52,8 +52,8 @@ class Timer:
             self._due_at = None
             try:
                 tick = await self._tick()
-            except ObservatoryError as error:
-                log.warning("a tick failed: %s", error, extra={"action": "tick.failed"})
+            except Exception as error:  # nobody else keeps time here
+                log.warning("a tick failed: %s", error, exc_info=not isinstance(error, ObservatoryError), extra={"action": "tick.failed"})
                 await asyncio.sleep(1.0)
                 self._due_at = self._now()
             else:

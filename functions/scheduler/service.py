@@ -47,11 +47,11 @@ class Scheduler(Consumer):
             return [503] * len(events)
         return [200] * len(events)
 
-    async def tick(self, *, rescue_all: bool = False) -> Tick:
+    async def tick(self) -> Tick:
         """Everything that time asks for; returns the sums of what was done and when the next tick is due."""
-        total = await self._store.tick(rescue_all=rescue_all)
+        total = await self._store.tick()
         while total.more:
-            step = await self._store.tick(rescue_all=rescue_all)
+            step = await self._store.tick()
             total = Tick(
                 total.released + step.released, total.rescued + step.rescued, total.expired + step.expired, step.next_due_at, step.more
             )
