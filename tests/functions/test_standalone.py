@@ -1,0 +1,170 @@
+"""Each function alone in its own process: by functions-framework's own command, and by the image's start command."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tests.support.system import ROOT
+
+FUNCTIONS = ("gateway", "processor", "metrics_engine", "read_model", "scheduler", "dead_letter")
+BIN = Path(sys.executable).parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def framework(function: str, port: int) -> list[str]:
+    return [str(BIN / "functions-framework"), "--source", f"functions/{function}/main.py", "--target", function, "--asgi", "--host", "127.0.0.1", "--port", str(port)]
+
+
+def image(function: str, port: int) -> list[str]:
+    return [str(BIN / "gunicorn"), "-k", "uvicorn_worker.UvicornWorker", "--graceful-timeout", "60", "--bind", f"127.0.0.1:{port}", "functions_framework.aio:app"]
+
+
+class Alone:
+    def __init__(self, function: str, data: Path, command: Any) -> None:
+        self.port = free_port()
+        self.log = data.parent / f"{function}.log"
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("OBSERVATORY_")},
+            "OBSERVATORY_DATA": str(data), "OBSERVATORY_WORKERS": "1", "PYTHONPATH": str(ROOT),
+            "FUNCTION_TARGET": function, "FUNCTION_SOURCE": f"functions/{function}/main.py", "FUNCTION_USE_ASGI": "1",
+        }  # fmt: skip
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(command(function, self.port), cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True)
+
+    def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> tuple[int, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"content-type": content_type} if data is not None else {}
+        try:
+            with urlopen(Request(f"http://127.0.0.1:{self.port}{path}", data, headers, method=method), timeout=30) as response:
+                text = response.read()
+                return response.status, json.loads(text) if text[:1] in (b"{", b"[") else text
+        except HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + 30
+        while True:
+            assert self.process.poll() is None, self.log.read_text()
+            with contextlib.suppress(URLError, ConnectionError):
+                if self.request("GET", "/health/readiness")[0] == 200:
+                    return
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def alone(function: str, data: Path, command: Any = framework) -> Iterator[Alone]:
+    one = Alone(function, data, command)
+    try:
+        one.wait_until_ready()
+        yield one
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            one.process.send_signal(signal.SIGTERM)
+        try:
+            one.process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(one.process.pid, signal.SIGKILL)
+            one.process.wait(5)
+            raise
+
+
+@pytest.mark.parametrize("command", [framework, image], ids=["functions-framework", "gunicorn"])
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_starts_alone_and_says_that_it_is_ready(tmp_path: Path, function: str, command: Any) -> None:
+    with alone(function, tmp_path / "data", command) as one:
+        assert one.request("GET", "/health/liveness") == (200, {"status": "alive"})
+        status, text = one.request("GET", "/metrics")
+        assert status == 200 and b"observatory_" in text
+        assert one.request("GET", "/no/such/address")[0] == 404
+    assert "Traceback" not in one.log.read_text()
+
+
+def test_a_job_passes_through_functions_that_each_run_alone(tmp_path: Path) -> None:
+    """The same folder, one function after the other: what one commits, the next finds."""
+    data = tmp_path / "data"
+    with alone("gateway", data) as gateway:
+        status, answer = gateway.request("POST", "/v1/jobs", {"type": "text.statistics", "payload": {"text": "one two three"}})
+        assert status == 202
+    with alone("read_model", data) as read_model:
+        queued = read_model.request("GET", f"/v1/jobs/{answer['id']}/events")[1]["items"][-1]
+        assert queued["type"] == "dev.observatory.job.queued.v1"
+    with alone("processor", data, image) as processor:
+        assert processor.request("POST", "/triggers/processor-default", queued, "application/cloudevents+json")[0] == 200
+        broken = {**queued, "data": "broken"}
+        assert processor.request("POST", "/triggers/processor-default", broken, "application/cloudevents+json")[0] == 200  # never 4xx
+    with alone("metrics_engine", data) as engine:
+        tick = {"specversion": "1.0", "id": "t1", "source": "/tick", "type": "dev.knative.sources.ping"}
+        assert engine.request("POST", "/triggers/metrics-engine", tick, "application/cloudevents+json")[0] == 200
+    with alone("scheduler", data) as scheduler:
+        assert scheduler.request("POST", "/", tick, "application/cloudevents+json")[0] == 200
+    with alone("read_model", data) as read_model:
+        job = read_model.request("GET", f"/v1/jobs/{answer['id']}")[1]
+        assert job["status"] == "succeeded" and job["result"]["words"] == 3
+        letters = read_model.request("GET", "/v1/dead-letters")[1]["items"]
+        assert [letter["trigger"] for letter in letters] == ["processor-default"]
+        stats = read_model.request("GET", "/v1/stats")[1]
+        assert stats["lag"] == 0 and stats["states"]["succeeded"] == 1
+
+
+def test_two_functions_do_not_share_an_embedded_folder(tmp_path: Path) -> None:
+    """SQLite has one writer: the second is told so in words, as 503, and harms nothing."""
+    data = tmp_path / "data"
+    with alone("gateway", data):
+        second = Alone("read_model", data, framework)
+        try:
+            deadline = time.monotonic() + 20
+            while True:
+                with contextlib.suppress(URLError, ConnectionError):
+                    status, text = second.request("GET", "/health/readiness")
+                    break
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert status in (500, 503) and b"data folder" in text
+        finally:
+            os.killpg(second.process.pid, signal.SIGKILL)
+            second.process.wait(5)
+
+
+HEAVY = {
+    # module -> the functions that may import it when they start
+    "httpx": set(),
+    "jsonschema": set(),
+    "cloudevents.core": set(),
+    "functions.processor.workers": set(),
+    "sqlite3": set(),
+    "yaml": set(),
+    "prometheus_client": set(),
+    "pika": set(), "psycopg": set(), "redis": set(), "pymongo": set(), "blessed": set(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_cold_start_imports_only_what_it_uses(function: str) -> None:
+    """What the import of `main` brings in: no adapter, no other function, nothing that only a later request needs."""
+    code = f"import sys, json; import functions.{function}.main; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    for module, allowed in HEAVY.items():
+        assert function in allowed or module not in loaded, f"{function} imports {module} at its start"
+    others = {f"functions.{other}" for other in FUNCTIONS if other != function}
+    assert not others & loaded
+    assert not {name for name in loaded if name.startswith(("functions.stores.backends.", "eventing.brokers."))}
