@@ -85,7 +85,8 @@ def test_an_event_in_structured_mode_is_a_job_with_its_cause(system: System) -> 
 
 
 def test_an_event_in_binary_mode_is_a_job_once(system: System) -> None:
-    headers = {"ce-specversion": "1.0", "ce-id": uuid.uuid4().hex, "ce-source": "/tests", "ce-type": REQUESTED, "content-type": "Application/JSON; charset=UTF-8"}
+    headers = {"ce-specversion": "1.0", "ce-id": uuid.uuid4().hex, "ce-source": "/tests", "ce-type": REQUESTED,
+               "content-type": "Application/JSON; charset=UTF-8"}  # fmt: skip
     first = system.request("POST", "/", json.dumps(NOOP).encode(), headers)
     again = system.request("POST", "/", json.dumps(NOOP).encode(), headers)
     assert (first.status, again.status) == (202, 200)
@@ -109,7 +110,8 @@ def test_the_webhook_handshake_is_answered(system: System) -> None:
 
 def test_a_batch_stores_what_is_valid_and_says_what_is_not(system: System) -> None:
     key = uuid.uuid4().hex
-    jobs = [NOOP, {"type": "demo.noop", "payload": {"odd": 1}}, {**NOOP, "idempotency_key": key}, {**NOOP, "idempotency_key": key}, {**NOOP, "depends_on": ["#0"]}]
+    keyed = {**NOOP, "idempotency_key": key}
+    jobs = [NOOP, {"type": "demo.noop", "payload": {"odd": 1}}, keyed, keyed, {**NOOP, "depends_on": ["#0"]}]
     items = system.request("POST", "/v1/jobs/batch", {"jobs": jobs}).json()["items"]
     assert [item["status"] for item in items] == [202, 422, 202, 200, 202]
     assert items[2]["id"] == items[3]["id"]

@@ -29,11 +29,13 @@ def free_port() -> int:
 
 
 def framework(function: str, port: int) -> list[str]:
-    return [str(BIN / "functions-framework"), "--source", f"functions/{function}/main.py", "--target", function, "--asgi", "--host", "127.0.0.1", "--port", str(port)]
+    source = f"functions/{function}/main.py"
+    return [str(BIN / "functions-framework"), "--source", source, "--target", function, "--asgi", "--host", "127.0.0.1", "--port", str(port)]
 
 
 def image(function: str, port: int) -> list[str]:
-    return [str(BIN / "gunicorn"), "-k", "uvicorn_worker.UvicornWorker", "--graceful-timeout", "60", "--bind", f"127.0.0.1:{port}", "functions_framework.aio:app"]
+    worker = "uvicorn_worker.UvicornWorker"
+    return [str(BIN / "gunicorn"), "-k", worker, "--graceful-timeout", "60", "--bind", f"127.0.0.1:{port}", "functions_framework.aio:app"]
 
 
 class Alone:
