@@ -68,8 +68,8 @@ class LocalSystem:
 
     async def start(self) -> None:
         host(self.parts)
-        pool = asyncio.create_task(self.parts.pool())  # the worker processes start while the rest does
         self.store = await self.parts.job_store()
+        pool = asyncio.create_task(self.parts.pool())  # the worker processes start while the rest does
         self.counts = dict(self.parts.recovered.counts if self.parts.recovered else {})
         self.rescued = await self._rescue()
         application = await asyncio.to_thread(_application)
