@@ -16,7 +16,9 @@ import pytest
 
 from tests.support.system import ROOT, System, running_system
 
-SETTINGS = {"OBSERVATORY_TASKS": "tests.flows.flow_tasks", "OBSERVATORY_LEASE_SECONDS": "2", "OBSERVATORY_RENEW_SECONDS": "0.4", "OBSERVATORY_TICK_SECONDS": "1"}
+SETTINGS = {
+    "OBSERVATORY_TASKS": "tests.flows.flow_tasks", "OBSERVATORY_LEASE_SECONDS": "2", "OBSERVATORY_RENEW_SECONDS": "0.4", "OBSERVATORY_TICK_SECONDS": "1",
+}  # fmt: skip
 ENDED = ("succeeded", "failed", "cancelled")
 
 
@@ -249,7 +251,8 @@ def row(data: Path, job_id: str) -> tuple[str, int]:
 
 
 def start(data: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    variables = {**{k: v for k, v in os.environ.items() if not k.startswith("OBSERVATORY_")}, "OBSERVATORY_DATA": str(data), "OBSERVATORY_PORT": "0", **environment}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("OBSERVATORY_")}
+    variables = {**inherited, "OBSERVATORY_DATA": str(data), "OBSERVATORY_PORT": "0", **environment}
     return subprocess.run([sys.executable, "-m", "functions.runtime.local"], cwd=ROOT, env=variables, capture_output=True, text=True, timeout=30)
 
 
