@@ -1,24 +1,35 @@
 """Named points at which a test may kill the process, to prove that nothing is lost there.
 
-Off unless a test arms one (`OBSERVATORY_TEST_KILL=point:count`); then the count-th passage is a SIGKILL.
+Off unless a test arms one (`OBSERVATORY_TEST_KILL=point:count`); then the count-th passage is a SIGKILL. With
+`point:count+milliseconds` it comes so much later, in the middle of what follows the point.
 """
 
 import os
 import signal
+import threading
 
-_armed: dict[str, int] = {}
+_armed: dict[str, tuple[int, float]] = {}  # point -> passages left, milliseconds
 
 
 def arm(plan: str) -> None:
-    """Arms `point:count[,point:count]`."""
+    """Arms `point:count[+milliseconds][,...]`."""
     for item in plan.split(","):
-        point, _, count = item.strip().partition(":")
-        _armed[point] = int(count or 1)
+        point, _, when = item.strip().partition(":")
+        count, _, later = when.partition("+")
+        _armed[point] = (int(count or 1), float(later or 0))
 
 
 def reach(point: str) -> None:
     """Passes a named point."""
     if _armed and point in _armed:
-        _armed[point] -= 1
-        if _armed[point] <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+        left, later = _armed[point]
+        _armed[point] = (left - 1, later)
+        if left == 1:
+            _kill_after(later / 1_000)
+
+
+def _kill_after(seconds: float) -> None:
+    if seconds:
+        threading.Timer(seconds, _kill_after, (0.0,)).start()
+    else:
+        os.kill(os.getpid(), signal.SIGKILL)

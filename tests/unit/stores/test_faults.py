@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -32,3 +33,13 @@ def test_the_armed_passage_is_a_kill(kills: list[int]) -> None:
     faults.reach("committed")
     faults.reach("claimed")
     assert kills == [signal.SIGKILL, signal.SIGKILL]
+
+
+def test_a_kill_may_come_in_the_middle_of_what_follows(kills: list[int]) -> None:
+    faults.arm("checkpoint:1+5")
+    faults.reach("checkpoint")
+    assert kills == []
+    deadline = time.monotonic() + 2
+    while not kills and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert kills == [signal.SIGKILL]
