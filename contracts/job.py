@@ -197,9 +197,9 @@ JSON_FIELDS = frozenset({"payload", "result", "error", "progress", "tags", "depe
 job_values = attrgetter(*JOB_FIELDS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class JobRequest:
-    """A checked submission, every default filled in: what a store turns into a job.
+    """A checked submission, every default filled in: what a store turns into a job. Not frozen, only for the cost of that.
 
     `keys` are the idempotency keys it is known by (`ce:` + source and id, `key:` + Idempotency-Key), `fingerprint` the
     SHA-256 of the request as sent, `cause` the client's event. Instants are microseconds since the epoch.

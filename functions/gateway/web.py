@@ -11,7 +11,7 @@ from contracts.errors import ContractViolation, Fault, MalformedRequest, Observa
 from contracts.job import Job, JobStatus
 from eventing import codec
 from functions.gateway.service import Gateway, Origin
-from functions.runtime.http import Route, json_response, limits_of, problem, read_body, refuse_unknown_query, require_json
+from functions.runtime.http import Route, header, json_response, limits_of, problem, read_body, refuse_unknown_query, require_json
 from functions.stores.job_store import Submitted
 
 KEY_CHARACTERS = 256
@@ -34,10 +34,10 @@ def actor_of(request: Request) -> str:
 
 
 def _origin(request: Request) -> Origin:
-    key = request.headers.get("idempotency-key")
+    key = header(request, b"idempotency-key")
     if key is not None and not (0 < len(key) <= KEY_CHARACTERS and key.isprintable()):
         raise MalformedRequest(f"Idempotency-Key takes 1 to {KEY_CHARACTERS} printable characters")
-    return Origin(actor_of(request), request.headers.get("traceparent"), idempotency_key=key)
+    return Origin(actor_of(request), header(request, b"traceparent"), idempotency_key=key)
 
 
 async def submit_job(gateway: Gateway, request: Request) -> Response:
@@ -61,7 +61,7 @@ async def _answer(gateway: Gateway, answer: Submitted, seconds: float | None) ->
 
 
 def _wait_seconds(request: Request, most: float) -> float | None:
-    text = request.query_params.get("wait")
+    text = request.query_params.get("wait") if request.scope["query_string"] else None
     if text is None:
         return None
     try:
@@ -78,7 +78,7 @@ async def submit_batch(gateway: Gateway, request: Request) -> Response:
     require_json(request)
     document = strict_json.loads(await read_body(request, limits_of(request).batch_bytes))
     validation.validate_job_batch(document)
-    origin = Origin(actor_of(request), request.headers.get("traceparent"))
+    origin = Origin(actor_of(request), header(request, b"traceparent"))
     return await _submit_items(gateway, [(item, origin) for item in document["jobs"]])
 
 

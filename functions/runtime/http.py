@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from contracts.errors import (
@@ -140,8 +140,12 @@ async def read_body(request: Request, most: int | None = None) -> bytes:
 
 async def _read(request: Request, bound: int) -> bytes:
     chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
+    size, more = 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk, more = message.get("body", b""), message.get("more_body", False)
         size += len(chunk)
         if size <= bound:
             chunks.append(chunk)
@@ -152,24 +156,47 @@ async def _read(request: Request, bound: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def media_type(request: Request) -> str:
-    """The content type without parameters, lower case; '' when there is none."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def header(request: Request, name: bytes) -> str | None:
+    """The first header of a lower-case name, read from the raw ones; None when there is none."""
+    for given, value in request.scope["headers"]:
+        if given == name:
+            text: str = value.decode("latin-1")
+            return text
+    return None
 
 
 def require_json(request: Request) -> None:
     """Raises UnsupportedMediaType unless the body is declared as JSON in UTF-8."""
-    kind = media_type(request)
+    given = header(request, b"content-type") or ""
+    if given == JSON:
+        return
+    kind, _, rest = given.partition(";")
+    kind = kind.strip().lower()
     if kind != JSON and not (kind.startswith("application/") and kind.endswith("+json")):
         raise UnsupportedMediaType(f"send Content-Type: application/json (got {kind or 'none'})")
-    charset = [p.strip().lower() for p in request.headers["content-type"].split(";")[1:] if p.strip().lower().startswith("charset")]
+    charset = [p.strip().lower() for p in rest.split(";") if p.strip().lower().startswith("charset")]
     if charset and charset[0].partition("=")[2].strip('" ') not in ("utf-8", "utf8"):
         raise UnsupportedMediaType("JSON is UTF-8 here; drop the charset or send charset=utf-8")
 
 
+class JsonAnswer(Response):
+    """A JSON answer whose headers are laid out directly: this is on the way of every job."""
+
+    def __init__(self, value: Any, status: int, headers: Mapping[str, str]) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = orjson.dumps(value)
+        self.raw_headers = [(b"content-length", str(len(self.body)).encode()), (b"content-type", JSON.encode())]
+        for name, text in headers.items():
+            if name == "content-type":
+                self.raw_headers[1] = (b"content-type", text.encode("latin-1"))
+            else:
+                self.raw_headers.append((name.encode("latin-1"), text.encode("latin-1")))
+
+
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer."""
-    return Response(orjson.dumps(value), status, headers, JSON)
+    return JsonAnswer(value, status, headers or {})
 
 
 def problem(error: ObservatoryError, instance: str | None = None) -> Response:
@@ -202,6 +229,8 @@ def query_number(request: Request, name: str, default: int, least: int, most: in
 
 def refuse_unknown_query(request: Request, known: Sequence[str]) -> None:
     """Raises MalformedRequest when the query string names what this operation does not know."""
+    if not request.scope["query_string"]:
+        return
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
         faults = [Fault(f"/{name[:40]}", f"unknown; known are {', '.join(known) or 'none'}") for name in unknown]
