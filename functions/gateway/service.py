@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from contracts import strict_json, validation
@@ -262,8 +262,6 @@ def _renumbered(request: JobRequest, answers: Sequence[Any]) -> JobRequest:
     """`#INDEX` counts all items of the batch; the store sees only the valid ones."""
     if not any(name.startswith("#") for name in request.depends_on):
         return request
-    from dataclasses import replace
-
     places: dict[str, str] = {}
     for index, answer in enumerate(answers):
         if answer is None:

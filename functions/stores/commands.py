@@ -8,24 +8,22 @@ transaction wrote; `lazy` ones may wait a moment for a commit that happens anywa
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from contracts.errors import (
     ContractViolation,
     Fault,
     IdempotencyConflict,
-    IllegalMove,
     JobNotFound,
-    LeaseLost,
     ObservatoryError,
     UniqueKeyTaken,
 )
 from contracts.event import SPEC_VERSION
 from contracts.event_types import CONTRACT_REFUSED, full_name
 from contracts.ids import UuidSequence
-from contracts.job import Job, JobRequest, JobStatus
-from contracts.times import to_micros, to_rfc3339
+from contracts.job import Attempt, Job, JobRequest, JobStatus
+from contracts.times import to_rfc3339
 from functions.stores.job_store import Lease, Submitted, Tick
 from functions.stores.moves import PROCESSOR, Ending, Moves, check_lease
 
@@ -44,23 +42,6 @@ class Needs:
     tick: int = 0  # how many due, lost and expired jobs at most
     rescue_all: bool = False
     streams: set[str] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class AttemptRow:
-    """One ended attempt, to be stored."""
-
-    job_id: str
-    lease_token: int
-    attempt: int
-    worker: str
-    instance: str
-    claimed_at: int
-    started_at: int | None
-    finished_at: int
-    outcome: str
-    error: dict[str, Any] | None
-    output: str | None
 
 
 @dataclass(slots=True)
@@ -87,7 +68,7 @@ class Unit:
     fresh: list[Job] = field(default_factory=list)
     dirty: dict[str, Job] = field(default_factory=dict)
     documents: list[dict[str, Any]] = field(default_factory=list)
-    attempts: list[AttemptRow] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
     edges: dict[tuple[str, str], bool] = field(default_factory=dict)  # (parent, child) -> whether the parent's end counted
     rekeyed: dict[str, tuple[str, bytes] | None] = field(default_factory=dict)  # keys that stand for another job now, or for none
     new_effects: list[tuple[str, str, int, Any]] = field(default_factory=list)
@@ -243,8 +224,6 @@ def _parent(unit: Unit, index: int, name: str, earlier: Sequence[Submitted | Obs
 
 
 def _with_parents(request: JobRequest, parents: Sequence[Job]) -> JobRequest:
-    from dataclasses import replace
-
     return replace(request, depends_on=[parent.id for parent in parents])
 
 
@@ -313,7 +292,7 @@ class EndAttempts(Command):
         outcome = unit.moves.end_attempt(job, ending)
         unit.touch(job)
         unit.attempts.append(
-            AttemptRow(job.id, ending.lease_token, attempt, ending.worker or job.worker or "", ending.instance, claimed_at or unit.now,
+            Attempt(job.id, ending.lease_token, attempt, ending.worker or job.worker or "", ending.instance, claimed_at or unit.now,
                        ending.began_at, unit.now, outcome, ending.error, ending.output)
         )  # fmt: skip
         return outcome
@@ -357,7 +336,7 @@ class Release(Command):
             outcome = unit.moves.release(job, token, self.reason)
             unit.touch(job)
             unit.attempts.append(
-                AttemptRow(job_id, token, attempt, job.worker or "", job.worker or "", claimed_at or unit.now,
+                Attempt(job_id, token, attempt, job.worker or "", job.worker or "", claimed_at or unit.now,
                            None, unit.now, outcome, None, None)
             )  # fmt: skip
             done += 1
@@ -482,7 +461,7 @@ class TickCommand(Command):
         outcome = unit.moves.rescue(job)
         unit.touch(job)
         unit.attempts.append(
-            AttemptRow(job.id, job.lease_token, attempt, worker, worker, claimed_at or unit.now, None, unit.now, outcome, job.error, None)
+            Attempt(job.id, job.lease_token, attempt, worker, worker, claimed_at or unit.now, None, unit.now, outcome, job.error, None)
         )
 
     @staticmethod
@@ -530,9 +509,3 @@ def state_deltas(documents: Iterable[dict[str, Any]]) -> dict[tuple[str, str, st
         if origin is not None:
             deltas[queue, job_type, origin] -= 1
     return deltas
-
-
-__all__ = [
-    "AttemptRow", "CancelJobs", "Claim", "Command", "Effect", "EndAttempts", "IllegalMove", "LeaseLost", "Needs", "Progress",
-    "QueueEvent", "Release", "Renew", "Reopen", "Submit", "TickCommand", "Unit", "each", "settle_children", "state_deltas", "to_micros",
-]  # fmt: skip

@@ -12,6 +12,7 @@ from contracts.errors import NotFound, ObservatoryError, UnknownQueue
 from contracts.event import Event
 from contracts.ids import UuidSequence
 from contracts.job import Attempt, Job, JobRequest
+from contracts.times import to_micros
 from functions.stores import commands as cmd
 from functions.stores.backends import sqlite_reading as reading
 from functions.stores.backends import sqlite_writing as writing
@@ -155,14 +156,14 @@ class SqliteJobStore:
     async def claim(
         self, queue: str, limit: int, *, worker: str, instance: str, lease_seconds: float, cold_start_seconds: float | None = None
     ) -> list[Job]:
-        lease = cmd.to_micros(lease_seconds)
+        lease = to_micros(lease_seconds)
         return await self.database.ask(cmd.Claim(queue, limit, worker, instance, lease, cold_start_seconds))
 
     async def end_attempts(self, endings: Sequence[Ending]) -> list[str | ObservatoryError]:
         return await self.database.ask(cmd.EndAttempts(endings))
 
     async def renew(self, leases: Sequence[tuple[str, int]], lease_seconds: float) -> list[Lease]:
-        return await self.database.ask(cmd.Renew(leases, cmd.to_micros(lease_seconds)))
+        return await self.database.ask(cmd.Renew(leases, to_micros(lease_seconds)))
 
     async def release(self, leases: Sequence[tuple[str, int]], reason: str) -> int:
         return await self.database.ask(cmd.Release(leases, reason))
