@@ -8,46 +8,24 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.system import ROOT, System, running_system
+from tests.support.waiting import wait_until
 
 SETTINGS = {
     "OBSERVATORY_TASKS": "tests.flows.flow_tasks", "OBSERVATORY_LEASE_SECONDS": "2", "OBSERVATORY_RENEW_SECONDS": "0.4", "OBSERVATORY_TICK_SECONDS": "1",
 }  # fmt: skip
-ENDED = ("succeeded", "failed", "cancelled")
 
 
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     with running_system(tmp_path_factory.mktemp("flow") / "data", **SETTINGS) as system:
         yield system
-
-
-def submit(system: System, kind: str, payload: Any = None, **options: Any) -> str:
-    answer = system.request("POST", "/v1/jobs", {"type": kind, "payload": payload or {}, **options})
-    assert answer.status == 202, answer.body
-    return str(answer.json()["id"])
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "the condition never held"
-        time.sleep(0.02)
-    return found
-
-
-def job_of(system: System, job_id: str) -> Any:
-    return system.request("GET", f"/v1/jobs/{job_id}").json()
-
-
-def ended(system: System, job_id: str, seconds: float = 20.0) -> Any:
-    return wait_until(lambda: job if (job := job_of(system, job_id))["status"] in ENDED else None, seconds)
 
 
 def attempts(system: System, job_id: str) -> list[Any]:
@@ -68,18 +46,18 @@ def output(system: System, job_id: str) -> str:
 
 @pytest.mark.parametrize("kind", ["flow.loop", "flow.c-code"])
 def test_a_hung_handler_ends_at_its_timeout(flow: System, kind: str) -> None:
-    beside = submit(flow, "demo.noop")
-    job = ended(flow, submit(flow, kind))
+    beside = flow.submit("demo.noop")
+    job = flow.ended(flow.submit(kind))
     assert job["status"] == "failed"
     (attempt,) = attempts(flow, job["id"])
     assert attempt["outcome"] == "timed_out"
-    assert ended(flow, beside)["status"] == "succeeded"
+    assert flow.ended(beside)["status"] == "succeeded"
     if kind == "flow.loop":
         assert "into the loop" in output(flow, job["id"])
 
 
 def test_a_worker_that_dies_is_an_attempt_that_failed(flow: System) -> None:
-    job = ended(flow, submit(flow, "flow.die"))
+    job = flow.ended(flow.submit("flow.die"))
     assert job["status"] == "succeeded" and job["result"] == {"attempt": 2}
     first, second = attempts(flow, job["id"])
     assert first["outcome"] == "worker_died" and "7" in first["error"]["message"]
@@ -88,15 +66,15 @@ def test_a_worker_that_dies_is_an_attempt_that_failed(flow: System) -> None:
 
 
 def test_what_a_handler_printed_logged_and_raised_is_kept(flow: System) -> None:
-    job = ended(flow, submit(flow, "flow.talk"))
+    job = flow.ended(flow.submit("flow.talk"))
     text = output(flow, job["id"])
     assert "printed" in text and "logged" in text and "from a child" in text
     assert job["error"]["type"] == "ValueError" and "this is why" in job["error"]["traceback"]
 
 
 def test_how_a_handler_wants_to_go_on(flow: System) -> None:
-    jobs = {kind: submit(flow, kind) for kind in ("flow.permanent", "flow.retry", "flow.snooze", "flow.async")}
-    done = {kind: ended(flow, job_id) for kind, job_id in jobs.items()}
+    jobs = {kind: flow.submit(kind) for kind in ("flow.permanent", "flow.retry", "flow.snooze", "flow.async")}
+    done = {kind: flow.ended(job_id) for kind, job_id in jobs.items()}
     assert (done["flow.permanent"]["status"], done["flow.permanent"]["attempt"]) == ("failed", 1)
     assert done["flow.retry"]["result"] == 2
     assert done["flow.snooze"]["result"] == {"attempt": 1}  # a snooze gives its attempt back
@@ -106,7 +84,7 @@ def test_how_a_handler_wants_to_go_on(flow: System) -> None:
 
 def test_a_step_that_was_finished_is_not_run_again(flow: System, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
-    job = ended(flow, submit(flow, "flow.steps", {"ledger": str(ledger)}))
+    job = flow.ended(flow.submit("flow.steps", {"ledger": str(ledger)}))
     assert job["result"] == ["one", "two"] and job["attempt"] == 2
     assert ledger.read_text().split() == ["one", "two"]
 
@@ -115,49 +93,49 @@ def test_a_step_that_was_finished_is_not_run_again(flow: System, tmp_path: Path)
 
 
 def test_a_delayed_job_waits_for_its_time(flow: System) -> None:
-    job = ended(flow, submit(flow, "demo.noop", delay_seconds=0.7))
+    job = flow.ended(flow.submit("demo.noop", delay_seconds=0.7))
     events = flow.request("GET", f"/v1/jobs/{job['id']}/events").json()["items"]
     assert [event["type"].split(".")[3] for event in events] == ["accepted", "scheduled", "queued", "started", "succeeded"]
     assert job["started_at"] >= events[1]["data"]["run_at"]
 
 
 def test_a_failed_attempt_is_tried_again_after_its_backoff(flow: System) -> None:
-    job = ended(flow, submit(flow, "demo.fail", {"times": 2}), 30)
+    job = flow.ended(flow.submit("demo.fail", {"times": 2}), 30)
     assert job["status"] == "succeeded" and job["attempt"] == 3
     assert story(flow, job["id"]) == ["accepted", "queued", *["started", "retrying", "queued"] * 2, "started", "succeeded"]
 
 
 def test_what_has_not_started_by_its_expiry_never_starts(flow: System) -> None:
     expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
-    job = ended(flow, submit(flow, "demo.noop", delay_seconds=60, expires_at=expires))
+    job = flow.ended(flow.submit("demo.noop", delay_seconds=60, expires_at=expires))
     assert job["status"] == "cancelled" and "started" not in story(flow, job["id"])
 
 
 def test_the_higher_priority_starts_first(flow: System) -> None:
     flow.request("POST", "/v1/queues/bulk/pause")
     priorities = [0, 5, 9, 4, 9, 1]
-    jobs = [submit(flow, "demo.noop", priority=priority, queue="bulk") for priority in priorities]
+    jobs = [flow.submit("demo.noop", priority=priority, queue="bulk") for priority in priorities]
     flow.request("POST", "/v1/queues/bulk/resume")
     for job_id in jobs:
-        ended(flow, job_id)
+        flow.ended(job_id)
     started = [int(flow.request("GET", f"/v1/jobs/{job_id}/events").json()["items"][2]["position"]) for job_id in jobs]
     order = [priority for _, priority in sorted(zip(started, priorities, strict=True))]
     assert order == sorted(priorities, reverse=True)
 
 
 def test_progress_is_told_while_it_runs(flow: System) -> None:
-    job = ended(flow, submit(flow, "demo.sleep", {"seconds": 1.5}))
+    job = flow.ended(flow.submit("demo.sleep", {"seconds": 1.5}))
     assert job["progress"]["fraction"] == 1.0
     assert story(flow, job["id"]).count("progressed") >= 2
 
 
 def test_a_running_job_that_is_cancelled_ends_within_ten_seconds(flow: System) -> None:
-    polite, rude = submit(flow, "flow.slow", {"seconds": 25}), submit(flow, "flow.slow", {"seconds": 25}, timeout_seconds=30)
+    polite, rude = flow.submit("flow.slow", {"seconds": 25}), flow.submit("flow.slow", {"seconds": 25}, timeout_seconds=30)
     for job_id in (polite, rude):
-        wait_until(lambda job_id=job_id: job_of(flow, job_id)["status"] == "running")
+        wait_until(lambda job_id=job_id: flow.job(job_id)["status"] == "running")
         assert flow.request("POST", f"/v1/jobs/{job_id}/cancel", {"reason": "enough"}).status == 202
     for job_id in (polite, rude):
-        assert ended(flow, job_id, 10)["status"] in ("cancelled", "succeeded")
+        assert flow.ended(job_id, 10)["status"] in ("cancelled", "succeeded")
 
 
 # ---- fencing ----------------------------------------------------------------------------------------------------
@@ -166,8 +144,8 @@ def test_a_running_job_that_is_cancelled_ends_within_ten_seconds(flow: System) -
 def test_a_system_that_slept_past_its_leases_changes_nothing_late(flow: System) -> None:
     """SIGSTOP to parent and workers, past the lease, then SIGCONT: each job still ends once."""
     assert flow.process is not None
-    jobs = [submit(flow, "flow.slow", {"seconds": 0.3}) for _ in range(6)]
-    wait_until(lambda: any(job_of(flow, job_id)["status"] == "running" for job_id in jobs))
+    jobs = [flow.submit("flow.slow", {"seconds": 0.3}) for _ in range(6)]
+    wait_until(lambda: any(flow.job(job_id)["status"] == "running" for job_id in jobs))
     members = group(flow.process.pid)
     for pid in members:
         os.kill(pid, signal.SIGSTOP)
@@ -175,7 +153,7 @@ def test_a_system_that_slept_past_its_leases_changes_nothing_late(flow: System) 
     for pid in members:
         os.kill(pid, signal.SIGCONT)
     for job_id in jobs:
-        assert ended(flow, job_id, 30)["status"] == "succeeded"
+        assert flow.ended(job_id, 30)["status"] == "succeeded"
         names = story(flow, job_id)
         assert names.count("succeeded") == 1 and names[-1] == "succeeded"
 
@@ -201,21 +179,21 @@ def group(pid: int) -> list[int]:
 
 def test_a_restart_goes_on_with_what_was_there(tmp_path: Path) -> None:
     with running_system(tmp_path / "data", **SETTINGS) as first:
-        later = submit(first, "demo.noop", delay_seconds=2)
-        running = submit(first, "flow.slow", {"seconds": 20})
-        wait_until(lambda: job_of(first, running)["status"] == "running")
+        later = first.submit("demo.noop", delay_seconds=2)
+        running = first.submit("flow.slow", {"seconds": 20})
+        wait_until(lambda: first.job(running)["status"] == "running")
         first.kill()
     with running_system(tmp_path / "data", **SETTINGS, OBSERVATORY_DRAIN_SECONDS="0.2") as second:
         assert "1 rescued" in wait_until(lambda: second.said() if "rescued" in second.said() else None)
-        assert ended(second, later)["status"] == "succeeded"
+        assert second.ended(later)["status"] == "succeeded"
         assert "retrying" in wait_until(lambda: names if "retrying" in (names := story(second, running)) else None)
 
 
 def test_one_sigint_drains_and_loses_no_work(tmp_path: Path) -> None:
     with running_system(tmp_path / "data", **SETTINGS) as system:
         assert system.process is not None
-        job_id = submit(system, "flow.slow", {"seconds": 1.0})
-        wait_until(lambda: job_of(system, job_id)["status"] == "running")
+        job_id = system.submit("flow.slow", {"seconds": 1.0})
+        wait_until(lambda: system.job(job_id)["status"] == "running")
         system.process.send_signal(signal.SIGINT)
         assert system.process.wait(20) == 0
         assert "waits for 1 running" in system.said()
@@ -225,8 +203,8 @@ def test_one_sigint_drains_and_loses_no_work(tmp_path: Path) -> None:
 def test_two_sigints_stop_at_once_and_the_next_start_rescues(tmp_path: Path) -> None:
     with running_system(tmp_path / "data", **SETTINGS) as system:
         assert system.process is not None
-        job_id = submit(system, "flow.slow", {"seconds": 20})
-        wait_until(lambda: job_of(system, job_id)["status"] == "running")
+        job_id = system.submit("flow.slow", {"seconds": 20})
+        wait_until(lambda: system.job(job_id)["status"] == "running")
         system.process.send_signal(signal.SIGINT)
         wait_until(lambda: "Stopping" in system.said())
         system.process.send_signal(signal.SIGINT)
@@ -236,8 +214,8 @@ def test_two_sigints_stop_at_once_and_the_next_start_rescues(tmp_path: Path) -> 
 
 def test_a_drain_that_runs_out_of_time_gives_the_attempt_back(tmp_path: Path) -> None:
     with running_system(tmp_path / "data", **SETTINGS, OBSERVATORY_DRAIN_SECONDS="0.3") as system:
-        job_id = submit(system, "flow.slow", {"seconds": 20})
-        wait_until(lambda: job_of(system, job_id)["status"] == "running")
+        job_id = system.submit("flow.slow", {"seconds": 20})
+        wait_until(lambda: system.job(job_id)["status"] == "running")
         assert system.stop() == 0
     assert row(system.data, job_id) == ("queued", 0)  # released: the attempt does not count
 
@@ -297,7 +275,7 @@ def test_a_setting_that_cannot_work_is_named(tmp_path: Path, variable: str, valu
 def test_a_full_disk_answers_503_and_keeps_what_was_accepted(tmp_path: Path) -> None:
     with running_system(tmp_path / "data", **SETTINGS) as system:
         assert system.process is not None
-        accepted = [submit(system, "demo.noop") for _ in range(5)]
+        accepted = [system.submit("demo.noop") for _ in range(5)]
         size = (system.data / "observatory.db-wal").stat().st_size
         resource.prlimit(system.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
         statuses = []
@@ -311,5 +289,5 @@ def test_a_full_disk_answers_503_and_keeps_what_was_accepted(tmp_path: Path) -> 
         resource.prlimit(system.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         wait_until(lambda: system.request("POST", "/v1/jobs", {"type": "demo.noop", "payload": {}}).status == 202)
         for job_id in accepted:
-            assert ended(system, job_id, 30)["status"] == "succeeded"
+            assert system.ended(job_id, 30)["status"] == "succeeded"
     assert "Traceback" not in system.said()

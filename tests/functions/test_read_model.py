@@ -3,7 +3,7 @@
 import http.client
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,34 +11,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support.system import System, running_system
-
-
-def submit(system: System, job_type: str = "demo.noop", payload: Any = None, **options: Any) -> str:
-    answer = system.request("POST", "/v1/jobs", {"type": job_type, "payload": payload or {}, **options})
-    assert answer.status in (200, 202), answer.body
-    return str(answer.json()["id"])
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "the condition never held"
-        time.sleep(0.02)
-    return found
-
-
-def ended(system: System, job_id: str) -> Any:
-    def look() -> Any:
-        job = system.request("GET", f"/v1/jobs/{job_id}").json()
-        return job if job["status"] in ("succeeded", "failed", "cancelled") else None
-
-    return wait_until(look)
+from tests.support.waiting import wait_until
 
 
 def test_a_job_is_found_at_once_and_told_whole(system: System) -> None:
-    job_id = submit(system, "demo.fail", {"times": 1}, tags=["told-whole"], max_attempts=1)
+    job_id = system.submit("demo.fail", {"times": 1}, tags=["told-whole"], max_attempts=1)
     assert system.request("GET", f"/v1/jobs/{job_id}").status == 200  # read your write
-    job = ended(system, job_id)
+    job = system.ended(job_id)
     assert job["status"] == "failed" and job["error"]["type"] and job["error"]["traceback"]
     events = system.request("GET", f"/v1/jobs/{job_id}/events").json()["items"]
     assert [event["sequence"] for event in events] == [str(n) for n in range(1, len(events) + 1)]
@@ -50,9 +29,9 @@ def test_a_job_is_found_at_once_and_told_whole(system: System) -> None:
 
 
 def test_filters_hold_together(system: System) -> None:
-    mine = submit(system, "demo.noop", tags=["filter-a", "filter-b"], queue="bulk")
-    other = submit(system, "demo.noop", tags=["filter-a"])
-    ended(system, mine), ended(system, other)
+    mine = system.submit("demo.noop", tags=["filter-a", "filter-b"], queue="bulk")
+    other = system.submit("demo.noop", tags=["filter-a"])
+    system.ended(mine), system.ended(other)
 
     def ids(query: str) -> list[str]:
         return [job["id"] for job in system.request("GET", f"/v1/jobs?{query}").json()["items"]]
@@ -73,7 +52,7 @@ def test_pages_neither_skip_nor_repeat_while_jobs_arrive(system: System) -> None
     while True:
         page = system.request("GET", path + cursor).json()
         seen += [job["id"] for job in page["items"]]
-        submit(system, tags=["paged"])  # arrives between pages, above them
+        system.submit("demo.noop", tags=["paged"])  # arrives between pages, above them
         if page["next_cursor"] is None:
             break
         cursor = f"&cursor={page['next_cursor']}"
@@ -107,8 +86,8 @@ def test_what_cannot_be_answered_is_refused_in_words(system: System, path: str, 
 
 
 def test_statistics_catch_up_with_the_feed_and_count_what_happened(system: System) -> None:
-    job_id = submit(system, "text.statistics", {"text": "a b c"})
-    ended(system, job_id)
+    job_id = system.submit("text.statistics", {"text": "a b c"})
+    system.ended(job_id)
 
     def caught_up() -> Any:
         stats = system.request("GET", "/v1/stats").json()
@@ -124,17 +103,17 @@ def test_statistics_catch_up_with_the_feed_and_count_what_happened(system: Syste
 
 
 def test_business_metrics_come_from_the_stores(system: System) -> None:
-    ended(system, submit(system))
+    system.ended(system.submit("demo.noop"))
     text = system.request("GET", "/metrics").body.decode()
     assert "observatory_" in text and "# HELP" in text and "# TYPE" in text
 
 
 def test_a_waiting_job_says_why(system: System) -> None:
-    job_id = submit(system, delay_seconds=3600)
+    job_id = system.submit("demo.noop", delay_seconds=3600)
     job = system.request("GET", f"/v1/jobs/{job_id}").json()
     assert job["status"] == "scheduled" and job["why_waiting"]
     assert system.request("POST", f"/v1/jobs/{job_id}/cancel", {"reason": "shown"}).status == 202
-    assert ended(system, job_id)["why_waiting"] is None
+    assert system.ended(job_id)["why_waiting"] is None
 
 
 # ---- the live stream --------------------------------------------------------------------------------------------
@@ -168,9 +147,9 @@ class Stream:
 
 def test_the_stream_resumes_without_gap_or_repeat(system: System) -> None:
     head = system.request("GET", "/v1/stats").json()["head"]
-    submitted = [submit(system, tags=["streamed"]) for _ in range(5)]
+    submitted = [system.submit("demo.noop", tags=["streamed"]) for _ in range(5)]
     for job_id in submitted:
-        ended(system, job_id)
+        system.ended(job_id)
     last = system.request("GET", f"/v1/jobs/{submitted[-1]}/events").json()["items"][-1]
     upto = int(last["position"])
     first = Stream(system, f"?after={head}")
@@ -194,7 +173,7 @@ def test_the_stream_tells_of_new_events_as_they_are_committed(system: System) ->
     stream = Stream(system, "?type=job.succeeded")
     assert stream.response.status == 200
     assert stream.response.getheader("content-type", "").startswith("text/event-stream")
-    job_id = submit(system)
+    job_id = system.submit("demo.noop")
     for _, _, data in stream.messages():
         if data["subject"] == f"job/{job_id}":
             assert data["type"] == "dev.observatory.job.succeeded.v1"
@@ -209,7 +188,7 @@ def test_streams_are_bounded_and_end_with_the_system(tmp_path: Path) -> None:
         refused = Stream(system)
         assert refused.response.status == 503 and refused.response.getheader("retry-after")
         refused.close()
-        assert ended(system, submit(system))["status"] == "succeeded"
+        assert system.ended(system.submit("demo.noop"))["status"] == "succeeded"
         began = time.monotonic()
         assert system.stop() == 0
         assert time.monotonic() - began < 10  # readers do not hold up the end
@@ -242,7 +221,7 @@ def test_a_secret_appears_on_no_way_out(tmp_path: Path) -> None:
     with running_system(tmp_path / "data", OBSERVATORY_TASKS="secret_tasks", PYTHONPATH=str(modules)) as system:
         stream = Stream(system, "?after=0")
         payload = {"user": "ada", "password": SECRET}
-        job = ended(system, submit(system, "secret.login", payload))
+        job = system.ended(system.submit("secret.login", payload))
         assert job["result"] == {"length": len(SECRET)}  # the handler got it whole
         assert job["payload"]["user"] == "ada" and SECRET not in json.dumps(job)
         refused = system.request("POST", "/v1/jobs", {"type": "secret.login", "payload": {**payload, "extra": 1}})

@@ -13,6 +13,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from tests.support.waiting import wait_until
+
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 30.0
 
@@ -80,6 +82,19 @@ class System:
         except HTTPError as error:
             with error:
                 return Answer(error.code, dict(error.headers), error.read())
+
+    def submit(self, job_type: str, payload: Any = None, **options: Any) -> str:
+        """The id of a new job."""
+        answer = self.request("POST", "/v1/jobs", {"type": job_type, "payload": payload or {}, **options})
+        assert answer.status in (200, 202), answer.body
+        return str(answer.json()["id"])
+
+    def job(self, job_id: str) -> Any:
+        return self.request("GET", f"/v1/jobs/{job_id}").json()
+
+    def ended(self, job_id: str, seconds: float = 20.0) -> Any:
+        """The job once it ended."""
+        return wait_until(lambda: job if (job := self.job(job_id))["status"] in ("succeeded", "failed", "cancelled") else None, seconds)
 
     def kill(self) -> None:
         """SIGKILL to the whole process group: everything at once."""
