@@ -14,8 +14,7 @@ help: ## list the targets
 	  { echo "error: Python 3.11 or later is needed as '$(PYTHON)'. Debian, Ubuntu: apt-get install python3 python3-venv; else name one: make PYTHON=python3.12 run" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	  { echo "error: Python's venv is missing. Debian, Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	@echo "Making .venv (once, about 20 s) ..."
-	@$(PYTHON) -m venv .venv
+	@[ -x $(BIN)/pip ] || { echo "Making .venv (once, about 20 s) ..."; $(PYTHON) -m venv .venv; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	@$(BIN)/python -m compileall -q contracts eventing functions observability console
 	@touch $@

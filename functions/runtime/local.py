@@ -208,7 +208,8 @@ def banner(system: LocalSystem, catalogue: Any) -> str:
   workers    {system.settings.worker_count} processes
 
 Try:
-  curl -s {url}/v1/jobs?wait=5 -H 'Content-Type: application/json' -d '{{"type": "text.statistics", "payload": {{"text": "hello world"}}}}'
+  curl -s '{url}/v1/jobs?wait=5' -H 'Content-Type: application/json' \\
+    -d '{{"type": "text.statistics", "payload": {{"text": "hello world"}}}}'
 
 Stop with Ctrl-C, or make stop from elsewhere.
 """
@@ -296,7 +297,8 @@ def draining(system: LocalSystem) -> str:
     busy = system.processor.busy
     if not busy:
         return "Stopping: nothing runs."
-    return f"Stopping: waits for {busy} running jobs, {system.settings.drain_seconds:g} s at most (Ctrl-C again stops at once)."
+    jobs = "job" if busy == 1 else "jobs"
+    return f"Stopping: waits for {busy} running {jobs}, {system.settings.drain_seconds:g} s at most (Ctrl-C again stops at once)."
 
 
 def _write_out(text: str) -> None:

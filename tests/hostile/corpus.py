@@ -85,7 +85,7 @@ CASES = [
     *(Case(f"structured: {name}", status, path="/", headers=STRUCTURED, body=body(document)) for name, status, document in (
         ("no id", 400, event(id=None)), ("an empty id", 400, event(id="")), ("an integer id", 400, event(id=7)), ("no source", 400, event(source=None)),
         ("an odd source", 400, event(source="a b")), ("version 0.3", 400, event(specversion="0.3")), ("a bad time", 400, event(time="noon")),
-        ("an upper-case attribute", 400, event(Upper="x")), ("an attribute with an object", 400, event(odd={"a": 1})), ("another type", 422, event(type="com.example.other")),
+        ("an upper-case attribute", 400, event(Upper="x")), ("an attribute with an object", 400, event(odd={"a": 1})), ("another type", 422, event(type="com.example.other")), ("another version", 422, event(type="dev.observatory.job.requested.v2")),
         ("a lifecycle type", 422, event(type="dev.observatory.job.succeeded.v1")), ("no data", 422, event(data=None)), ("data that breaks the contract", 422, event(data={"type": 1})),
         ("data twice", 400, event(data_base64="e30=")), ("bad base64", 400, event(data=None, data_base64="%%%")),
     )),
