@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from contracts.errors import BrokerUnavailable, Passing
+from contracts.errors import BrokerUnavailable, NotFound, Passing
 from contracts.event import Event
 from eventing.broker import Subscriber
 from eventing.brokers.courier import Courier, Feed, Route, Send, Timer, TriggerStatistics
@@ -104,6 +104,17 @@ class EmbeddedBroker:
         self._running = False
         await asyncio.gather(*(courier.stop(grace_seconds) for courier in self._couriers))
         await self._webhooks.close()
+
+    async def deliver_alone(self, trigger: str, event: Event) -> tuple[int, str]:
+        """Delivers an event to one Trigger's subscriber, once; its status and what it said. Raises NotFound."""
+        for courier in self._couriers:
+            if courier.trigger.name == trigger:
+                send = self._sender(courier.trigger, courier.trigger.subscriber)
+                if send is None:
+                    raise NotFound(f"the subscriber of the Trigger {trigger} does not run here")
+                statuses, answer = await send([event])
+                return statuses[0], answer.decode("utf-8", "replace")
+        raise NotFound(f"there is no Trigger {trigger} any more; its dead letters can only be discarded")
 
     @property
     def statistics(self) -> dict[str, TriggerStatistics]:

@@ -4,9 +4,10 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
+from functions.dead_letter.web import ROUTES
 from functions.runtime import entrypoint, wiring
 
-app = entrypoint.event_function("dead-letter", wiring.dead_letter, wiring.limits)
+app = entrypoint.event_function("dead-letter", wiring.dead_letter, wiring.limits, ROUTES)
 
 
 @functions_framework.aio.http

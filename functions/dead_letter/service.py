@@ -1,23 +1,32 @@
 """Dead letter: keeps what no function could handle, as it came, with the Trigger and the reason."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
-from contracts.errors import ObservatoryError, Passing
+from contracts import validation
+from contracts.errors import BrokerUnavailable, Conflict, ContractViolation, Fault, ObservatoryError, Passing
 from contracts.event import Event
-from functions.runtime.dead_letters import STRUCTURED, Consumer, letter_of
+from functions.runtime.dead_letters import STRUCTURED, Consumer, event_of, letter_of
 from functions.stores.job_store import DeadLetter, JobStore
 
 TRIES = 3
 ADDED = frozenset({"knativeerrorcode", "knativeerrordata", "knativeerrordest", "attempts"})  # by the broker, on this leg
 
 
+Deliver = Callable[[str, Event], Awaitable[tuple[int, str]]]
+"""Sends an event to one Trigger's subscriber alone; its status and what it said."""
+
+
 class DeadLetterKeeper(Consumer):
     """The Broker acknowledges this leg even when it fails, so a store that is away is tried again within the request."""
 
-    def __init__(self, store: JobStore, *, pause_seconds: float = 0.5) -> None:
+    hosted = False  # whether `local.py` hosts it
+
+    def __init__(self, store: JobStore, *, pause_seconds: float = 0.5, deliver: Deliver | None = None) -> None:
         super().__init__(store)
         self._store, self._pause_seconds = store, pause_seconds
+        self.deliver = deliver
 
     async def ready(self) -> None:
         await self._store.ping()
@@ -33,6 +42,49 @@ class DeadLetterKeeper(Consumer):
         """A request as it came: its body byte for byte, and the headers that an event in binary mode needs."""
         letters = [letter_of(trigger, _reason(event), headers, body, event, self._store.now(), _attempts(event)) for event in events]
         return max([await self._keep(letter) for letter in letters], default=200)
+
+    # ---- a person's wishes ------------------------------------------------------------------------------------
+
+    async def replay(self, letter_id: str, actor: str, reason: str | None, edited: Any = None) -> DeadLetter:
+        """Sends a letter to its Trigger's subscriber alone, after a check against today's contract.
+
+        `edited` is a whole event to send in its place: a new one, whose cause is the old one. Raises NotFound,
+        Conflict for a discarded letter, and ContractViolation for what the subscriber would have to refuse again.
+        """
+        letter = await self._store.dead_letter(letter_id)
+        if letter.status == "discarded":
+            raise Conflict(f"dead letter {letter_id} was discarded, so it is not replayed")
+        event = self._edited(letter, edited) if edited is not None else event_of(letter)
+        if event is None:
+            raise ContractViolation("what was kept is no event; replay an edited one, or discard it", faults=[Fault("", "no CloudEvent")])
+        validation.validate_event(event)
+        if self.deliver is None:
+            raise BrokerUnavailable("this instance reaches no subscribers; replay from the running system")
+        status, said = await self.deliver(letter.trigger, event)
+        data = self._about(letter) | {
+            "reason": reason, "edited": edited is not None, "replayed_id": event.id, "status": status, "detail": said[:1_000] or None,
+            "outcome": "delivered" if 200 <= status < 300 else "failed",
+        }  # fmt: skip
+        await self._store.tell_of_dead_letter(letter_id, "replayed", data, actor)
+        return await self._store.dead_letter(letter_id)
+
+    async def discard(self, letter_id: str, actor: str, reason: str) -> DeadLetter:
+        """Puts a letter aside for good. Raises NotFound; asking twice changes nothing."""
+        letter = await self._store.dead_letter(letter_id)
+        if letter.status != "discarded":
+            await self._store.tell_of_dead_letter(letter_id, "discarded", self._about(letter) | {"reason": reason}, actor)
+        return await self._store.dead_letter(letter_id)
+
+    @staticmethod
+    def _about(letter: DeadLetter) -> dict[str, Any]:
+        return {"id": letter.id, "trigger": letter.trigger, "event_source": letter.source, "event_id": letter.event_id, "event_type": letter.event_type}
+
+    def _edited(self, letter: DeadLetter, document: Any) -> Event:
+        if not isinstance(document, dict):
+            raise ContractViolation(faults=[Fault("/event", "a whole CloudEvent in JSON format")])
+        same = document.get("source") == letter.source and document.get("id") == letter.event_id
+        changes = {"id": f"{letter.event_id}/edited-{self._store.now()}"} if same else {}
+        return Event({**document, **changes, "causation": letter.event_id})
 
     def _letter(self, trigger: str, event: Event) -> DeadLetter:
         original = Event({name: value for name, value in event.document.items() if name not in ADDED})

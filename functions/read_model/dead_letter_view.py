@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from contracts.errors import ObservatoryError
-from contracts.event import Event
+from functions.runtime.dead_letters import event_of
 from functions.runtime.redaction import Redactor
 from functions.stores.job_store import DeadLetter
 
@@ -23,17 +22,3 @@ def shown(letter: DeadLetter, redactor: Redactor) -> dict[str, Any]:
     if redactor.hides:
         return document | {"event": None if event is None else event.attributes(), "hidden": HIDDEN}
     return document | {"text": letter.body[:SHOWN_BYTES].decode("utf-8", "replace")}
-
-
-def event_of(letter: DeadLetter) -> Event | None:
-    """The event that the kept bytes are, in any mode; None when they are none."""
-    from eventing import codec
-
-    headers = [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in letter.headers.items()]
-    if "content-type" not in letter.headers:
-        headers.append((b"content-type", letter.content_type.encode("latin-1", "replace")))
-    try:
-        events = codec.decode(headers, letter.body)
-    except ObservatoryError:
-        return None
-    return events[0] if len(events) == 1 else None

@@ -40,6 +40,20 @@ def reason_of(error: ObservatoryError) -> str:
     return f"{error.slug}: {error.message}" + (f" ({faults})" if faults else "")
 
 
+def event_of(letter: DeadLetter) -> Event | None:
+    """The event that the kept bytes are, in any mode; None when they are none."""
+    from eventing import codec
+
+    headers = [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in letter.headers.items()]
+    if "content-type" not in letter.headers:
+        headers.append((b"content-type", letter.content_type.encode("latin-1", "replace")))
+    try:
+        events = codec.decode(headers, letter.body)
+    except ObservatoryError:
+        return None
+    return events[0] if len(events) == 1 else None
+
+
 class Consumer:
     """What every function behind the broker shares: it validates what it gets and keeps what it must refuse."""
 

@@ -196,6 +196,6 @@ def http_function(name: str, build: Build, routes: Sequence[Route], limits: Call
     return Function(name, build, routes, limits)
 
 
-def event_function(name: str, build: Build, limits: Callable[[], Limits] = Limits) -> Function:
-    """A function behind the broker."""
-    return Function(name, build, EVENT_ROUTES, limits)
+def event_function(name: str, build: Build, limits: Callable[[], Limits] = Limits, routes: Sequence[Route] = ()) -> Function:
+    """A function behind the broker; `routes` are what people may ask of it besides."""
+    return Function(name, build, [*EVENT_ROUTES, *routes], limits)

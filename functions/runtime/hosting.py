@@ -1,6 +1,6 @@
 """All functions on one port: an ASGI application that hands each operation to the function that owns it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -49,11 +49,3 @@ class Host:
         except ObservatoryError as error:
             return problem(error, path)
         return await self._owners[route.method, route.path](request)
-
-
-def operations(functions: Iterable[Function]) -> list[tuple[str, str, str]]:
-    """(method, path, function) of every operation that people call."""
-    found = []
-    for function in functions:
-        found += [(r.method, r.path, function.name) for r in function.router.routes if r not in COMMON_ROUTES and r not in EVENT_ROUTES]
-    return found

@@ -103,6 +103,7 @@ class LocalSystem:
             return [redact(event) for event in await self.store.feed(after, limit)]
 
         self.broker = EmbeddedBroker(load_triggers(trigger_files(self.settings)), subscribers, feed=feed)
+        dead_letter.deliver = self.broker.deliver_alone
         await self.broker.start()
         self.relay = Relay(self.store, self.broker, redact)
         await self.relay.start()
@@ -159,11 +160,12 @@ def trigger_files(settings: Settings) -> list[Any]:
 
 def _application() -> Any:
     """Imports the functions (a quarter of a second) and puts them behind one address."""
+    from functions.dead_letter.main import app as dead_letter
     from functions.gateway.main import app as gateway
     from functions.read_model.main import app as read_model
     from functions.runtime.hosting import Host
 
-    return Host([gateway, read_model], read_model)
+    return Host([gateway, read_model, dead_letter], read_model)
 
 
 def bind(address: str, port: int) -> socket.socket:

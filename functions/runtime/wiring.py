@@ -200,9 +200,15 @@ class Parts:
         self._made["bell"] = bell
 
     async def dead_letter(self) -> "DeadLetterKeeper":
+        keeper: DeadLetterKeeper = await self._once("dead_letter", self._make_dead_letter)
+        return keeper
+
+    async def _make_dead_letter(self) -> "DeadLetterKeeper":
         from functions.dead_letter.service import DeadLetterKeeper
 
-        return DeadLetterKeeper(await self.job_store())
+        keeper = DeadLetterKeeper(await self.job_store())
+        keeper.hosted = self.hosted
+        return keeper
 
     async def close(self) -> None:
         if "job_store" in self._made:

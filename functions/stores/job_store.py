@@ -243,6 +243,9 @@ class JobStore(Protocol):
     async def dead_letter_counts(self) -> dict[str, int]:
         """status -> how many."""
 
+    async def tell_of_dead_letter(self, letter_id: str, participle: str, data: dict[str, Any], actor: str) -> None:
+        """Commits `deadletter.replayed` or `deadletter.discarded` together with the letter's new status."""
+
     async def record_refusals(self, refusals: Sequence[Refusal]) -> None:
         """Counts refusals by type, reason and minute; keeps at most 10 samples a minute."""
 

@@ -180,5 +180,5 @@ def test_the_openapi_document_names_an_owner_for_each_operation(system: System) 
     document = system.request("GET", "/openapi.json").json()
     operations = [operation for methods in document["paths"].values() for operation in methods.values()]
     assert len(operations) > 25
-    assert {operation["x-function"] for operation in operations} == {"gateway", "read-model"}
+    assert {operation["x-function"] for operation in operations} == {"gateway", "read-model", "dead-letter"}
     assert all(operation["summary"] and operation["responses"] for operation in operations)

@@ -16,7 +16,7 @@ from contracts.validation import validate_event
 from functions.stores.backends import sqlite_database
 from functions.stores.backends.sqlite_database import MIGRATIONS, migrate
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
-from functions.stores.backends.sqlite_writing import SqlWrite
+from functions.stores.backends.sqlite_state import SqlWrite
 from tests.ports.job_store.soundness import assert_sound
 from tests.ports.job_store.steps import SECOND, all_taken, claimed, ended, ending, one, request, run, running, states, submitted
 from tests.support.checker import check

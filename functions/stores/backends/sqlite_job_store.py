@@ -14,9 +14,12 @@ from contracts.ids import UuidSequence
 from contracts.job import Attempt, Job, JobRequest
 from contracts.times import to_micros
 from functions.stores import commands as cmd
+from functions.stores.backends import sqlite_loading as loading
 from functions.stores.backends import sqlite_reading as reading
+from functions.stores.backends import sqlite_records as records
 from functions.stores.backends import sqlite_writing as writing
 from functions.stores.backends.sqlite_database import SqliteDatabase, one
+from functions.stores.backends.sqlite_state import SqlWrite, WriterState
 from functions.stores.clock import Clock, MonotonicClock, wall_clock
 from functions.stores.job_store import (
     Committed,
@@ -55,7 +58,7 @@ class SqliteJobStore:
         self._ids = UuidSequence()
         self._source = ""
         self._callbacks: list[Committed] = []
-        self._state = writing.WriterState()
+        self._state = WriterState()
 
     # ---- life -------------------------------------------------------------------------------------------------
 
@@ -69,7 +72,7 @@ class SqliteJobStore:
         if self._clock is None:
             last = one(connection, "SELECT time FROM events ORDER BY position DESC LIMIT 1") or 0
             self._clock = MonotonicClock(last + 1, self._wall)
-        self._state = writing.WriterState.load(connection)
+        self._state = WriterState.load(connection)
         counts: dict[str, int] = defaultdict(int)
         for (_, _, status), jobs in self._state.counts.items():
             counts[status] += jobs
@@ -113,7 +116,7 @@ class SqliteJobStore:
                 unit = cmd.Unit(self._source, self.now(), self._ids, self._uniform)
                 events += self._run_part(connection, state, unit, part, results)
         for command in batch:
-            if isinstance(command, writing.SqlWrite):
+            if isinstance(command, SqlWrite):
                 results[id(command)] = command.run(connection)
 
         def committed() -> None:
@@ -124,7 +127,7 @@ class SqliteJobStore:
     def _run_part(
         self,
         connection: sqlite3.Connection,
-        state: writing.WriterState,
+        state: WriterState,
         unit: cmd.Unit,
         part: Sequence[cmd.Command],
         results: dict[int, Any],
@@ -132,8 +135,8 @@ class SqliteJobStore:
         needs = cmd.Needs()
         for command in part:
             command.needs(needs, unit)
-        writing.load(connection, state, needs, unit)
-        unit.settle = lambda: cmd.settle_children(unit, lambda parents: writing.children(connection, state, unit, parents))
+        loading.load(connection, state, needs, unit)
+        unit.settle = lambda: cmd.settle_children(unit, lambda parents: loading.children(connection, state, unit, parents))
         for command in part:
             try:
                 results[id(command)] = command.apply(unit)
@@ -193,7 +196,7 @@ class SqliteJobStore:
         for name, max_running, rate, paused in declarations:
             state = known.get(name)
             if state is None or (state.max_running, state.rate_per_second) != (max_running, rate):
-                await self.database.ask(writing.ConfigureQueue(name, "configured", {
+                await self.database.ask(cmd.QueueEvent(name, "configured", {
                     "name": name, "max_running": max_running, "rate_per_second": rate,
                     "paused": paused if state is None else state.paused}, "function:scheduler"))  # fmt: skip
 
@@ -201,7 +204,7 @@ class SqliteJobStore:
         state = await self._queue(queue)
         if state.paused != paused:
             data = {"name": queue, "reason": reason} if paused else {"name": queue}
-            await self.database.ask(writing.ConfigureQueue(queue, "paused" if paused else "resumed", data, actor))
+            await self.database.ask(cmd.QueueEvent(queue, "paused" if paused else "resumed", data, actor))
         return await self._queue(queue)
 
     async def _queue(self, name: str) -> QueueState:
@@ -228,7 +231,7 @@ class SqliteJobStore:
         return await self.database.read(lambda connection: dict(connection.execute("SELECT name, position FROM cursors")))
 
     async def advance(self, cursor: str, position: int) -> None:
-        await self.database.ask(writing.SqlWrite(lambda connection: writing.advance(connection, cursor, position), lazy=True))
+        await self.database.ask(SqlWrite(lambda connection: records.advance(connection, cursor, position), lazy=True))
 
     # ---- reading ----------------------------------------------------------------------------------------------
 
@@ -256,7 +259,7 @@ class SqliteJobStore:
     # ---- dead letters and refusals ----------------------------------------------------------------------------
 
     async def keep_dead_letter(self, letter: DeadLetter) -> None:
-        await self.database.ask(writing.SqlWrite(lambda connection: writing.keep_dead_letter(connection, letter)))
+        await self.database.ask(SqlWrite(lambda connection: records.keep_dead_letter(connection, letter)))
 
     async def dead_letters(self, limit: int, cursor: str | None, status: str | None) -> Page[DeadLetter]:
         return await self.database.read(lambda connection: reading.dead_letters(connection, limit, cursor, status))
@@ -270,9 +273,12 @@ class SqliteJobStore:
     async def dead_letter_counts(self) -> dict[str, int]:
         return await self.database.read(reading.dead_letter_counts)
 
+    async def tell_of_dead_letter(self, letter_id: str, participle: str, data: dict[str, Any], actor: str) -> None:
+        await self.database.ask(cmd.DeadLetterEvent(letter_id, participle, data, actor))
+
     async def record_refusals(self, refusals: Sequence[Refusal]) -> None:
         # the minute is that of the commit: a tick may have told the one before already
-        write = writing.SqlWrite(lambda connection: writing.record_refusals(connection, refusals, self.now()), lazy=True)
+        write = SqlWrite(lambda connection: records.record_refusals(connection, refusals, self.now()), lazy=True)
         await self.database.ask(write)
 
     async def refusals(self, limit: int) -> list[dict[str, Any]]:

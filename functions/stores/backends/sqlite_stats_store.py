@@ -6,7 +6,8 @@ from typing import Any
 
 from contracts.statistics import ALL_TIME, Delta, Figures, State
 from functions.stores.backends.sqlite_database import SqliteDatabase, one, write_rows
-from functions.stores.backends.sqlite_writing import SqlWrite, advance
+from functions.stores.backends.sqlite_records import advance
+from functions.stores.backends.sqlite_state import SqlWrite
 from functions.stores.job_store import STATISTICS_CURSOR
 from functions.stores.stats_store import Reading
 

@@ -1,0 +1,45 @@
+"""Writes on SQLite that are no moves: cursors, dead letters, refusals."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from contracts import strict_json
+from functions.stores import commands as cmd
+from functions.stores.backends.sqlite_database import one
+from functions.stores.job_store import DeadLetter, Refusal
+
+SAMPLES_A_MINUTE = 10
+
+
+def advance(connection: sqlite3.Connection, cursor: str, position: int) -> None:
+    connection.execute(
+        """INSERT INTO cursors (name, position) VALUES (?, ?)
+           ON CONFLICT (name) DO UPDATE SET position = max(position, excluded.position)""",
+        (cursor, position),
+    )
+
+
+def keep_dead_letter(connection: sqlite3.Connection, letter: DeadLetter) -> None:
+    connection.execute(
+        """INSERT INTO dead_letters
+               (id, trigger, source, event_id, event_type, reason, attempts, content_type, body, headers, kept_at, status)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'kept')
+           ON CONFLICT (trigger, source, event_id) DO UPDATE SET attempts = attempts + excluded.attempts, reason = excluded.reason""",
+        (letter.id, letter.trigger, letter.source, letter.event_id, letter.event_type, letter.reason, letter.attempts,
+         letter.content_type, letter.body, strict_json.dumps_text(letter.headers), letter.kept_at),
+    )  # fmt: skip
+
+
+def record_refusals(connection: sqlite3.Connection, refusals: Sequence[Refusal], now: int) -> None:
+    minute = now // cmd.MINUTE
+    kept = one(connection, "SELECT sum(json_array_length(samples)) FROM refusals WHERE minute = ?", (minute,)) or 0
+    for refusal in refusals:
+        sample = []
+        if refusal.sample is not None and kept < SAMPLES_A_MINUTE:
+            sample, kept = [{"detail": refusal.detail, "sample": refusal.sample}], kept + 1
+        connection.execute(
+            """INSERT INTO refusals (minute, subject_type, reason, count, samples) VALUES (?1, ?2, ?3, 1, ?4)
+               ON CONFLICT (minute, subject_type, reason) DO UPDATE SET count = count + 1,
+                   samples = CASE WHEN ?4 = '[]' THEN samples ELSE json_insert(samples, '$[#]', json(json_extract(?4, '$[0]'))) END""",
+            (minute, refusal.subject_type, refusal.reason, strict_json.dumps_text(sample)),
+        )

@@ -1,0 +1,19 @@
+"""What a store does within one transaction, written once for every store.
+
+A command first says what it needs (`needs`); the adapter loads that into a `Unit`; the command changes the unit
+(`apply`) by the moves; the adapter writes what changed, and commits many commands together. A command that raises an
+ObservatoryError before it changed anything fails alone. `late` commands (claims, ticks) see what the others of the same
+transaction wrote; `lazy` ones may wait a moment for a commit that happens anyway.
+"""
+
+from functions.stores.commands.facts import DeadLetterEvent, QueueEvent
+from functions.stores.commands.running import Claim, Effect, EndAttempts, Progress, Release, Renew
+from functions.stores.commands.submissions import Submit, settle_children
+from functions.stores.commands.ticking import TickCommand
+from functions.stores.commands.unit import MINUTE, Command, Needs, Unit, each, state_deltas
+from functions.stores.commands.wishes import CancelJobs, Reopen
+
+__all__ = [
+    "MINUTE", "CancelJobs", "Claim", "Command", "DeadLetterEvent", "Effect", "EndAttempts", "Needs", "Progress", "QueueEvent",
+    "Release", "Renew", "Reopen", "Submit", "TickCommand", "Unit", "each", "settle_children", "state_deltas",
+]  # fmt: skip

@@ -1,0 +1,127 @@
+"""Commands that submit jobs, and what the end of a parent does to its children."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from contracts.errors import (
+    ContractViolation,
+    Fault,
+    IdempotencyConflict,
+    ObservatoryError,
+)
+from contracts.job import Job, JobRequest, JobStatus
+from functions.stores.commands.unit import Command, Needs, Unit
+from functions.stores.job_store import Submitted
+from functions.stores.moves import PROCESSOR
+
+
+@dataclass(slots=True)
+class Submit(Command):
+    requests: Sequence[JobRequest]
+    ids: list[str] = field(default_factory=list)
+
+    def needs(self, needs: Needs, unit: Unit) -> None:
+        self.ids = [unit.ids.next(unit.now) for _ in self.requests]
+        for job_id, request in zip(self.ids, self.requests, strict=True):
+            for key in request.keys:
+                needs.keys.append((key, job_id, request.fingerprint))
+            if request.unique_key is not None:
+                needs.uniques.add((request.type, request.unique_key))
+            if request.parent_id is not None:
+                needs.job_ids.add(request.parent_id)
+            needs.job_ids.update(parent for parent in request.depends_on if not parent.startswith("#"))
+
+    def apply(self, unit: Unit) -> list[Submitted | ObservatoryError]:
+        results: list[Submitted | ObservatoryError] = []
+        for job_id, request in zip(self.ids, self.requests, strict=True):
+            try:
+                results.append(self._one(unit, job_id, request, results))
+            except ObservatoryError as error:
+                unit.point_keys([key for key in request.keys if unit.keys[key][0] == job_id], None)
+                results.append(error)
+        return results
+
+    def _one(self, unit: Unit, job_id: str, request: JobRequest, earlier: Sequence[Submitted | ObservatoryError]) -> Submitted:
+        if (known := _known(unit, job_id, request)) is not None:
+            return known
+        if request.unique_key is not None:
+            holder = unit.uniques.get((request.type, request.unique_key))
+            if holder is not None and holder.status not in ("succeeded", "failed", "cancelled"):
+                unit.point_keys(request.keys, (holder.id, request.fingerprint))
+                return Submitted(holder.id, holder.status, created=False, deduplicated=True)
+        job = self._accept(unit, job_id, request, earlier)
+        return Submitted(job.id, job.status, created=True)
+
+    def _accept(self, unit: Unit, job_id: str, request: JobRequest, earlier: Sequence[Submitted | ObservatoryError]) -> Job:
+        parents = [_parent(unit, index, name, earlier) for index, name in enumerate(request.depends_on)]
+        if parents:
+            parents = list({parent.id: parent for parent in parents}.values())
+            request = _with_parents(request, parents)
+        root = None
+        if request.parent_id is not None:
+            if request.parent_id not in unit.jobs:
+                raise ContractViolation(faults=[Fault("/parent_id", f"there is no job {request.parent_id}")])
+            root = unit.jobs[request.parent_id].root_id
+        open_parents = [p for p in parents if not JobStatus(p.status).is_terminal]
+        broken = [p for p in parents if p.status in ("failed", "cancelled")] if request.on_parent_failure == "cancel" else []
+        job = unit.moves.accept(job_id, request, len(open_parents) or len(broken), root)
+        unit.jobs[job_id] = job
+        unit.fresh.append(job)
+        if request.unique_key is not None:
+            unit.uniques[(request.type, request.unique_key)] = job
+        if broken:
+            unit.moves.cancel(job, PROCESSOR, f"its parent {broken[0].id} is {broken[0].status}", "parent")
+        else:
+            unit.edges.update(((parent.id, job_id), False) for parent in open_parents)
+        return job
+
+
+def _known(unit: Unit, job_id: str, request: JobRequest) -> Submitted | None:
+    """The job that an idempotency key of this request already stands for; from now on all its keys do."""
+    unit.point_keys([key for key in request.keys if key not in unit.keys], (job_id, request.fingerprint))  # just set free
+    for key in request.keys:
+        holder, fingerprint = unit.keys[key]
+        if holder == job_id:
+            continue
+        if fingerprint != request.fingerprint:
+            raise IdempotencyConflict
+        unit.point_keys([key for key in request.keys if unit.keys[key][0] == job_id], (holder, fingerprint))
+        return Submitted(holder, unit.jobs[holder].status, created=False)
+    return None
+
+
+def _parent(unit: Unit, index: int, name: str, earlier: Sequence[Submitted | ObservatoryError]) -> Job:
+    if name.startswith("#"):
+        number = int(name[1:])
+        found = earlier[number] if number < len(earlier) else None
+        if isinstance(found, Submitted):
+            return unit.jobs[found.id]
+        raise ContractViolation(faults=[Fault(f"/depends_on/{index}", f"{name} is no accepted earlier item of this batch")])
+    if name not in unit.jobs:
+        raise ContractViolation(faults=[Fault(f"/depends_on/{index}", f"there is no job {name}")])
+    return unit.jobs[name]
+
+
+def _with_parents(request: JobRequest, parents: Sequence[Job]) -> JobRequest:
+    return replace(request, depends_on=[parent.id for parent in parents])
+
+
+def settle_children(unit: Unit, children_of: Callable[[Sequence[str]], dict[str, list[Job]]]) -> None:
+    """In the commit that ends a parent: releases or cancels its waiting children, and theirs.
+
+    `children_of` loads the children that wait for ended jobs: parent id -> jobs (the same objects as in `unit.jobs`).
+    """
+    while unit.ended:
+        ended, unit.ended = unit.ended, []
+        children = children_of([job.id for job in ended])
+        for parent in ended:
+            for child in children.pop(parent.id, ()):
+                if child.status != JobStatus.WAITING.value:
+                    continue
+                if parent.status != "succeeded" and child.on_parent_failure == "cancel":
+                    unit.moves.cancel(child, PROCESSOR, f"its parent {parent.id} is {parent.status}", "parent")
+                else:
+                    child.open_parents -= 1
+                    if child.open_parents == 0:
+                        unit.moves.release_child(child)
+                unit.touch(child)
