@@ -101,8 +101,7 @@ def dispatch(argv: Sequence[str]) -> int:
     top = _top_parser()
     given = top.parse_args(argv)
     if given.verb is None:
-        top.print_help()
-        return exits.OK
+        return _console(top, given)
     if given.verb == "help":
         return dispatch([*given.rest[:1], "--help"])
     verb = find_verb(given.verb)
@@ -115,6 +114,19 @@ def dispatch(argv: Sequence[str]) -> int:
     code = module.run(session, arguments)
     session.flush()
     return int(code)
+
+
+def _console(top: Parser, given: argparse.Namespace) -> int:
+    """Without a verb: the terminal console, or the help where there is no terminal."""
+    url = getattr(given, "url", None) or environment.server_url()
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        top.print_help()
+        sys.stderr.write("\nthis is no terminal, so the console was not opened\n")
+        return exits.OK
+    from console.api.addresses import base_url
+    from console.loop import start
+
+    return start(base_url(url))
 
 
 def _arguments(module: Any, verb: Verb, rest: Sequence[str], namespace: argparse.Namespace) -> argparse.Namespace:

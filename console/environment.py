@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -50,3 +51,72 @@ def wants_tracebacks() -> bool:
 def child_environment(changes: dict[str, str]) -> dict[str, str]:
     """The environment for a program that the console starts."""
     return {**os.environ, **changes}
+
+
+# ---- the terminal console ---------------------------------------------------------------------------------------
+
+
+def name() -> str:
+    """OBSERVATORY_NAME: what the environment is called in the console's header."""
+    return os.environ.get("OBSERVATORY_NAME", "").strip()
+
+
+def colour() -> str:
+    """OBSERVATORY_COLOUR: the colour behind that name (blue, green, red, yellow, magenta, cyan, grey)."""
+    return os.environ.get("OBSERVATORY_COLOUR", "").strip().lower() or "blue"
+
+
+def has_unicode() -> bool:
+    """Whether the terminal's locale can show more than ASCII."""
+    import locale
+
+    return "utf" in locale.getpreferredencoding(False).lower() and os.environ.get("TERM", "") != "linux"
+
+
+def has_light_ground() -> bool:
+    """COLORFGBG (rxvt's convention, kept by many terminals): the last number is the ground's colour."""
+    ground = os.environ.get("COLORFGBG", "").rpartition(";")[2]
+    return ground.isdigit() and int(ground) in (7, *range(9, 16))
+
+
+def configuration_file() -> Path:
+    """`console.json` in the user's configuration folder (XDG Base Directory Specification): contexts and saved filters."""
+    base = os.environ.get("XDG_CONFIG_HOME", "").strip() or Path.home() / ".config"
+    return Path(base) / "observatory" / "console.json"
+
+
+def contexts() -> dict[str, str]:
+    """Named servers: name -> URL."""
+    return {name: url for name, url in _configuration().get("contexts", {}).items() if isinstance(url, str)}
+
+
+def kept_filters() -> dict[str, str]:
+    """Saved filters: name -> query."""
+    return {name: query for name, query in _configuration().get("filters", {}).items() if isinstance(query, str)}
+
+
+def keep_filters(filters: dict[str, str]) -> None:
+    """Saves filters beside the contexts; a folder that cannot be written is no reason to stop."""
+    _keep({**_configuration(), "filters": filters})
+
+
+def _configuration() -> dict[str, Any]:
+    import json
+
+    try:
+        found = json.loads(configuration_file().read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _keep(document: dict[str, Any]) -> None:
+    import contextlib
+    import json
+
+    path = configuration_file()
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        fresh.replace(path)

@@ -23,11 +23,11 @@ def properties(schema: Schema) -> dict[str, Schema]:
     found: dict[str, Schema] = dict(schema.get("properties") or {})
     for keyword in ("allOf", "anyOf", "oneOf"):
         for branch in schema.get(keyword) or ():
-            found = {**properties(_resolved(branch, schema)), **found}
-    return {name: _resolved(field, schema) for name, field in found.items()}
+            found = {**properties(resolved(branch, schema)), **found}
+    return {name: resolved(field, schema) for name, field in found.items()}
 
 
-def _resolved(field: Any, root: Schema, depth: int = 0) -> Schema:
+def resolved(field: Any, root: Schema, depth: int = 0) -> Schema:
     """A field with its local `$ref` looked up; what it says beside the reference wins."""
     if not isinstance(field, Mapping):
         return {}
@@ -38,7 +38,7 @@ def _resolved(field: Any, root: Schema, depth: int = 0) -> Schema:
     for part in reference[2:].split("/"):
         name = part.replace("~1", "/").replace("~0", "~")
         target = target.get(name) if isinstance(target, Mapping) else None
-    return {**_resolved(target, root, depth + 1), **{k: v for k, v in field.items() if k != "$ref"}}
+    return {**resolved(target, root, depth + 1), **{k: v for k, v in field.items() if k != "$ref"}}
 
 
 def types_of(field: Schema) -> set[str]:

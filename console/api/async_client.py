@@ -148,6 +148,13 @@ class AsyncClient:
     async def get(self, path: str, **query: Any) -> Any:
         return await self._run(reading.get(path, self.patience, **query))
 
+    async def get_text(self, path: str) -> str:
+        return await self._run(reading.text(path, self.patience))
+
+    async def send(self, method: str, path: str, document: Any = None) -> Any:
+        """Any operation of the HTTP surface: the answer's JSON value, None for an empty answer."""
+        return await self._run(submission.send(method, path, document, self.patience))
+
     async def stream(
         self, *, after: int | None = None, type: Filter = None, queue: Filter = None, job: Filter = None,
         patience_seconds: float | None = None,

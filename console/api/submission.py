@@ -156,3 +156,11 @@ def ask_to_cancel(path: str, reason: str | None, patience: Patience) -> Steps[di
     headers = {} if body is None else JSON_HEADERS
     answer = yield from json_exchange(Call("POST", path, (), body, headers), patience)
     return dict(answer)
+
+
+def send(method: str, path: str, document: Any, patience: Patience) -> Steps[Any]:
+    """Any operation that changes something, under a key of its own."""
+    headers = {**JSON_HEADERS, "idempotency-key": new_key()}
+    body = None if document is None else to_json(document)
+    answer = yield from exchange(Call(method, path, (), body, headers), patience)
+    return json_of(answer) if answer.body else None

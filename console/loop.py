@@ -1,0 +1,115 @@
+"""The terminal console's loop: messages in, state on, frame out."""
+
+import queue
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from console import environment, exits
+from console.link import Link
+from console.render import render
+from console.state import Act, Connect, Copy, Effect, Keep, Launch, Message, Quit, Redraw, Refresh, Resized, State, Ticked
+from console.theme import Theme
+from console.update import update, wants
+
+FRAME_SECONDS = 0.04  # at most 25 frames a second, however much arrives
+TICK_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Loop:
+    """One run of the console on a terminal."""
+
+    state: State
+    screen: Any
+    inbox: "queue.SimpleQueue[Message]" = field(default_factory=queue.SimpleQueue)
+    link: Link = field(init=False)
+    over: bool = False
+
+    def run(self) -> int:
+        """Until the person leaves; the exit code."""
+        with self.screen.open():
+            self._connect(self.state.url)
+            next_tick = 0.0
+            while not self.over:
+                now = time.monotonic()
+                if now >= next_tick:
+                    self._take(Ticked(now, time.time()))
+                    next_tick = now + TICK_SECONDS
+                self._look_at_size()
+                self.screen.draw(render(self.state), self.state.theme)
+                self._wait(max(min(next_tick - time.monotonic(), TICK_SECONDS), 0.0))
+            self.link.stop()
+        return exits.OK
+
+    def _wait(self, seconds: float) -> None:
+        """Takes what comes; keys first, and at once."""
+        for message in self.screen.messages(seconds):
+            self._take(message)
+        begun = time.monotonic()
+        while not self.over and time.monotonic() - begun < FRAME_SECONDS:
+            try:
+                self._take(self.inbox.get_nowait())
+            except queue.Empty:
+                return
+
+    def _take(self, message: Message) -> None:
+        self.state, effects = update(self.state, message)
+        for effect in effects:
+            self._do(effect)
+        self.link.want(frozenset(wants(self.state)))
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case Quit():
+                self.over = True
+            case Redraw():
+                self.screen.forget()
+            case Refresh():
+                self.link.refresh()
+            case Copy(text):
+                self.screen.copy(text)
+            case Act():
+                self.link.act(effect)
+            case Connect(url, _):
+                self.link.stop()
+                self._connect(url)
+            case Keep(filters):
+                environment.keep_filters(dict(filters))
+            case Launch():
+                pass
+
+    def _look_at_size(self) -> None:
+        size = self.screen.size
+        if size != (self.state.columns, self.state.lines):
+            self._take(Resized(*size))
+
+    def _connect(self, url: str) -> None:
+        self.link = Link(url, self._post)
+        self.link.start()
+        self.link.want(frozenset(wants(self.state)))
+
+    def _post(self, message: Message) -> None:
+        self.inbox.put(message)
+        self.screen.wake()
+
+
+def start(url: str, theme_name: str = "auto") -> int:
+    """Opens the console on this terminal. Returns the exit code."""
+    from console.terminal import Screen
+
+    screen = Screen()
+    columns, lines = screen.size
+    state = State(
+        url=url, name=environment.name(), columns=columns, lines=lines, now=time.monotonic(), wall=time.time(),
+        theme=theme_of(theme_name, screen.colours), ascii_only=not environment.has_unicode(),
+        filters=tuple(environment.kept_filters().items()), contexts=tuple(environment.contexts().items()),
+    )  # fmt: skip
+    return Loop(state, screen).run()
+
+
+def theme_of(name: str, depth: int) -> Theme:
+    """`dark`, `light`, or `auto`: light where COLORFGBG says that the ground is."""
+    light = name == "light" or (name == "auto" and environment.has_light_ground())
+    return Theme(depth, light, environment.colour())
+
