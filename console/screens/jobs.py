@@ -62,7 +62,7 @@ COLUMNS = (
     Column("try", lambda state, job: (f"{job['attempt']}/{job['attempts_allowed']}", "warn" if job["attempt"] > 1 else "dim"), 5, ">",
            sort=lambda job: job["attempt"], least=90),
     Column("age", lambda state, job: (age_of(state, job["created_at"]), "dim"), 9, ">", sort=lambda job: job["created_at"]),
-    Column("ran", lambda state, job: took(job), 8, ">", sort=timeline.ran_seconds),
+    Column("ran", lambda state, job: took(job), 8, ">", sort=timeline.ran_seconds, least=90),
     Column("says", lambda state, job: says(job)),
 )  # fmt: skip
 
