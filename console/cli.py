@@ -37,6 +37,7 @@ VERBS = (
     Verb("tasks", "console.verbs.tasks", "task types, and the fields of their payloads"),
     Verb("events", "console.verbs.events", "what happened, or happens"),
     Verb("dead-letters", "console.verbs.dead_letters", "events that no function could handle"),
+    Verb("key", "console.verbs.key", "make an API key, and the server's setting for it"),
     Verb("doctor", "console.verbs.doctor", "what is wrong, and how to mend it"),
     Verb("demo", "console.verbs.demo", "3,000 jobs on real files, with figures that wc and sha256sum confirm"),
 )
@@ -166,6 +167,8 @@ def _report(error: Exception, code: int, as_json: bool) -> None:
     sys.stderr.write(clean(message) + "\n")
     for pointer, detail in faults:
         sys.stderr.write(clean(f"  {pointer or 'the whole'}: {detail}") + "\n")
+    if getattr(error, "status", None) == 401:
+        sys.stderr.write("the command line sends the key that OBSERVATORY_API_KEY holds\n")
     if code == exits.INTERNAL and not environment.wants_tracebacks():
         sys.stderr.write("this is a fault of the console; OBSERVATORY_DEBUG=1 shows where\n")
 

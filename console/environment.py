@@ -1,10 +1,14 @@
 """The console's only reader of os.environ."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
+from contracts.errors import ConfigurationError
+
 ROOT = Path(__file__).resolve().parents[1]
+_KEY = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 def server_url() -> str:
@@ -24,8 +28,22 @@ def server_url_is_given() -> bool:
 
 
 def api_key() -> str | None:
-    """OBSERVATORY_KEY: the key sent as a bearer token. It has no flag, because command lines are public."""
-    return os.environ.get("OBSERVATORY_KEY", "").strip() or None
+    """OBSERVATORY_API_KEY: the key sent as a bearer token. It has no flag, because command lines are public.
+
+    Raises ConfigurationError, which does not say what stands there.
+    """
+    key = os.environ.get("OBSERVATORY_API_KEY", "").strip()
+    if key and not _KEY.fullmatch(key):
+        raise ConfigurationError(
+            "OBSERVATORY_API_KEY is no key: it takes letters, digits and -._~+/= (RFC 6750). "
+            "An entry with colons belongs into OBSERVATORY_API_KEYS, the server's setting"
+        )
+    return key or None
+
+
+def api_keys() -> str:
+    """OBSERVATORY_API_KEYS, as the server reads it."""
+    return os.environ.get("OBSERVATORY_API_KEYS", "")
 
 
 def data_folder() -> Path:

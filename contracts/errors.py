@@ -206,6 +206,46 @@ class Forbidden(Refused):
     slug = "forbidden"
 
 
+class Unadmitted(Refused):
+    """The request was turned away before it was looked at."""
+
+    status = 403
+    slug = "unadmitted"
+
+
+class Unauthenticated(Unadmitted):
+    """This needs a key."""
+
+    status = 401
+    slug = "unauthenticated"
+    challenge = "Bearer"
+
+
+class RoleTooLow(Unadmitted):
+    """The key does not open this."""
+
+    slug = "role-too-low"
+    challenge = "Bearer"
+
+
+class NotFromHere(Unadmitted):
+    """Without keys only this machine is let in."""
+
+    slug = "not-from-here"
+
+
+class HostNotServed(Unadmitted):
+    """This host name is not served."""
+
+    slug = "host-not-served"
+
+
+class ForeignOrigin(Unadmitted):
+    """A page of another site may not do this."""
+
+    slug = "foreign-origin"
+
+
 class ConfigurationError(ObservatoryError):
     """A setting, file or folder is not usable as it is."""
 

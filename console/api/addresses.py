@@ -11,7 +11,7 @@ def base_url(text: str) -> str:
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigurationError(f"{text!r} is no address of a server; write it as http://127.0.0.1:8080")
     if parts.username or parts.password:
-        raise ConfigurationError("the address must not hold a name or password; the key goes into OBSERVATORY_KEY")
+        raise ConfigurationError("the address must not hold a name or password; the key goes into OBSERVATORY_API_KEY")
     return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
 
 

@@ -59,7 +59,7 @@ class JobHandle(KnownJob):
 class Client:
     """Talks to one server. Safe to share between threads; close it, or use it as a context manager.
 
-    `url` is by default OBSERVATORY_URL or http://127.0.0.1:8080, `key` OBSERVATORY_KEY; `timeout` bounds each wait for
+    `url` is by default OBSERVATORY_URL or http://127.0.0.1:8080, `key` OBSERVATORY_API_KEY; `timeout` bounds each wait for
     bytes in seconds, `patience` how long calls are repeated. Every method may raise ObservatoryApiError and
     ServerUnreachable.
     """

@@ -119,7 +119,9 @@ def _server(session: Session) -> Iterator[Finding]:
         try:
             yield from check(client)
         except ObservatoryError as error:
-            yield Finding("fail", check.__name__.strip("_"), str(error), "look at the log of the system: it names the cause")
+            keyed = getattr(error, "status", None) in (401, 403)
+            mend = "set OBSERVATORY_API_KEY to a key of the role read" if keyed else "look at the log of the system: it names the cause"
+            yield Finding("fail", check.__name__.strip("_"), str(error), mend)
 
 
 def _where_it_is(url: str) -> str:

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from contracts import strict_json
+from contracts.access import Role
 from contracts.errors import ContractViolation, Fault
 from functions.dead_letter.service import DeadLetterKeeper
 from functions.runtime.http import Route, json_response, read_body, refuse_unknown_query, require_json
@@ -48,6 +49,6 @@ async def discard(keeper: DeadLetterKeeper, request: Request, letter_id: str) ->
 
 REFUSALS = (400, 404, 413, 415, 422, 503)
 ROUTES = (
-    Route("POST", "/v1/dead-letters/{letter_id}/replay", replay, "Send a dead letter to its Trigger's subscriber again.", (202, 409, *REFUSALS)),
-    Route("POST", "/v1/dead-letters/{letter_id}/discard", discard, "Put a dead letter aside for good.", (202, *REFUSALS)),
+    Route("POST", "/v1/dead-letters/{letter_id}/replay", replay, "Send a dead letter to its subscriber again.", (202, 409, *REFUSALS), needs=Role.OPERATE),
+    Route("POST", "/v1/dead-letters/{letter_id}/discard", discard, "Put a dead letter aside for good.", (202, *REFUSALS), needs=Role.OPERATE),
 )

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from contracts import strict_json, validation
+from contracts.access import Role
 from contracts.errors import ContractViolation, Fault, MalformedRequest, ObservatoryError, UnsupportedMediaType
 from contracts.job import Job, JobStatus
 from eventing import codec
@@ -164,12 +165,12 @@ async def _set_paused(gateway: Gateway, request: Request, name: str, paused: boo
 
 REFUSALS = (400, 413, 415, 422, 503)
 ROUTES = (
-    Route("POST", "/", receive_event, "Submit jobs as CloudEvents, in any of the three modes.", (200, 202, 409, *REFUSALS)),
-    Route("POST", "/v1/jobs", submit_job, "Submit a job.", (200, 202, 409, *REFUSALS)),
-    Route("POST", "/v1/jobs/batch", submit_batch, "Submit up to 1,000 jobs in one transaction.", (200, *REFUSALS)),
-    Route("POST", "/v1/jobs/{job_id}/cancel", cancel_job, "Cancel a job, or ask its running attempt to stop.", (202, 404, 409, *REFUSALS)),
-    Route("POST", "/v1/jobs/{job_id}/retry", retry_job, "Give a failed or cancelled job new attempts.", (202, 404, 409, *REFUSALS)),
-    Route("POST", "/v1/jobs/{job_id}/rerun", rerun_job, "Make a new job from an ended one.", (202, 403, 404, *REFUSALS)),
-    Route("POST", "/v1/queues/{name}/pause", pause_queue, "Hand out no more jobs of a queue.", (202, 422, *REFUSALS)),
-    Route("POST", "/v1/queues/{name}/resume", resume_queue, "Hand out a queue's jobs again.", (202, 422, *REFUSALS)),
+    Route("POST", "/", receive_event, "Submit jobs as CloudEvents, in any of the three modes.", (200, 202, 409, *REFUSALS), needs=Role.SUBMIT),
+    Route("POST", "/v1/jobs", submit_job, "Submit a job.", (200, 202, 409, *REFUSALS), needs=Role.SUBMIT),
+    Route("POST", "/v1/jobs/batch", submit_batch, "Submit up to 1,000 jobs in one transaction.", (200, *REFUSALS), needs=Role.SUBMIT),
+    Route("POST", "/v1/jobs/{job_id}/cancel", cancel_job, "Cancel a job, or ask its running attempt to stop.", (202, 404, 409, *REFUSALS), needs=Role.OPERATE),
+    Route("POST", "/v1/jobs/{job_id}/retry", retry_job, "Give a failed or cancelled job new attempts.", (202, 404, 409, *REFUSALS), needs=Role.OPERATE),
+    Route("POST", "/v1/jobs/{job_id}/rerun", rerun_job, "Make a new job from an ended one.", (202, 403, 404, *REFUSALS), needs=Role.SUBMIT),
+    Route("POST", "/v1/queues/{name}/pause", pause_queue, "Hand out no more jobs of a queue.", (202, 422, *REFUSALS), needs=Role.OPERATE),
+    Route("POST", "/v1/queues/{name}/resume", resume_queue, "Hand out a queue's jobs again.", (202, 422, *REFUSALS), needs=Role.OPERATE),
 )

@@ -6,6 +6,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
+from contracts.access import Role
 from contracts.errors import Fault, MalformedRequest, NotFound
 from contracts.event_types import EVENT_TYPES, full_name
 from contracts.job import JobStatus
@@ -190,22 +191,22 @@ async def index(model: ReadModel, request: Request) -> Response:
 
 LIST, ONE = (200, 400, 503), (200, 400, 404, 503)
 ROUTES = (
-    Route("GET", "/", index, "A page of addresses, counts and last jobs.", (200, 503)),
-    Route("GET", "/metrics", show_metrics, "Prometheus metrics of the system: they come from the stores.", (200, 503)),
-    Route("GET", "/v1/jobs", list_jobs, "Jobs, newest first.", LIST),
-    Route("GET", "/v1/jobs/{job_id}", show_job, "One job, and what holds it.", ONE),
-    Route("GET", "/v1/jobs/{job_id}/events", list_job_events, "A job's events in order.", ONE),
-    Route("GET", "/v1/jobs/{job_id}/attempts", list_attempts, "A job's attempts in order.", ONE),
-    Route("GET", "/v1/jobs/{job_id}/attempts/{lease_token}/log", show_output, "What an attempt printed and logged.", ONE),
-    Route("GET", "/v1/events", list_events, "Events, newest first.", LIST),
-    Route("GET", "/v1/stream", stream, "Live events (Server-Sent Events), resumed by Last-Event-ID.", LIST),
-    Route("GET", "/v1/stats", show_stats, "Counts, throughput, failure rate and percentiles.", LIST),
-    Route("GET", "/v1/queues", list_queues, "Queues as they stand.", LIST),
-    Route("GET", "/v1/alerts", list_alerts, "What deserves attention.", LIST),
-    Route("GET", "/v1/tasks", list_tasks, "Task types with their schemas.", LIST),
-    Route("GET", "/v1/functions", list_functions, "The functions, and their instances that are known.", LIST),
-    Route("GET", "/v1/contracts", list_contracts, "Contracts, and recent refusals.", LIST),
-    Route("GET", "/v1/contracts/{name}", show_contract, "The schema of a contract.", ONE),
-    Route("GET", "/v1/dead-letters", list_dead_letters, "Events that no function could handle, newest first.", LIST),
-    Route("GET", "/v1/dead-letters/{letter_id}", show_dead_letter, "One dead letter with what was kept.", ONE),
+    Route("GET", "/", index, "A page of addresses, counts and last jobs.", (200, 503), needs=Role.READ),
+    Route("GET", "/metrics", show_metrics, "Prometheus metrics of the system: they come from the stores.", (200, 503), needs=Role.READ),
+    Route("GET", "/v1/jobs", list_jobs, "Jobs, newest first.", LIST, needs=Role.READ),
+    Route("GET", "/v1/jobs/{job_id}", show_job, "One job, and what holds it.", ONE, needs=Role.READ),
+    Route("GET", "/v1/jobs/{job_id}/events", list_job_events, "A job's events in order.", ONE, needs=Role.READ),
+    Route("GET", "/v1/jobs/{job_id}/attempts", list_attempts, "A job's attempts in order.", ONE, needs=Role.READ),
+    Route("GET", "/v1/jobs/{job_id}/attempts/{lease_token}/log", show_output, "What an attempt printed and logged.", ONE, needs=Role.READ),
+    Route("GET", "/v1/events", list_events, "Events, newest first.", LIST, needs=Role.READ),
+    Route("GET", "/v1/stream", stream, "Live events (Server-Sent Events), resumed by Last-Event-ID.", LIST, needs=Role.READ),
+    Route("GET", "/v1/stats", show_stats, "Counts, throughput, failure rate and percentiles.", LIST, needs=Role.READ),
+    Route("GET", "/v1/queues", list_queues, "Queues as they stand.", LIST, needs=Role.READ),
+    Route("GET", "/v1/alerts", list_alerts, "What deserves attention.", LIST, needs=Role.READ),
+    Route("GET", "/v1/tasks", list_tasks, "Task types with their schemas.", LIST, needs=Role.READ),
+    Route("GET", "/v1/functions", list_functions, "The functions, and their instances that are known.", LIST, needs=Role.READ),
+    Route("GET", "/v1/contracts", list_contracts, "Contracts, and recent refusals.", LIST, needs=Role.READ),
+    Route("GET", "/v1/contracts/{name}", show_contract, "The schema of a contract.", ONE, needs=Role.READ),
+    Route("GET", "/v1/dead-letters", list_dead_letters, "Events that no function could handle, newest first.", LIST, needs=Role.READ),
+    Route("GET", "/v1/dead-letters/{letter_id}", show_dead_letter, "One dead letter with what was kept.", ONE, needs=Role.READ),
 )

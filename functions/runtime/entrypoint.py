@@ -12,12 +12,14 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
-from contracts.errors import ObservatoryError, Passing, Refused
+from contracts.access import Role
+from contracts.errors import ObservatoryError, Passing, Refused, Unadmitted
 from contracts.event import Event
-from functions.runtime.http import LIMITS, Limits, Route, Router, json_response, problem, read_body
+from functions.runtime.entrance import METRICS, Door, Entrance
+from functions.runtime.http import Route, Router, json_response, problem, read_body
 
 log = logging.getLogger("observatory.entrypoint")
 
@@ -46,10 +48,9 @@ Build = Callable[[], Awaitable[Any]]
 class Function:
     """A deployable function: a service, built once and lazily, behind its routes."""
 
-    def __init__(self, name: str, build: Build, routes: Sequence[Route], limits: Callable[[], Limits] = Limits) -> None:
+    def __init__(self, name: str, build: Build, routes: Sequence[Route], door: Callable[[], Door] = Door) -> None:
         self.name = name
-        self._read_limits, self._limits = limits, Limits()
-        self._limits_known = False
+        self.door = door
         self.started = time.monotonic()
         self.requests: dict[tuple[str, int], int] = {}
         self._build = build
@@ -58,6 +59,7 @@ class Function:
         self._draining = False
         own = {(route.method, route.path) for route in routes}
         self.router = Router([*routes, *(route for route in COMMON_ROUTES if (route.method, route.path) not in own)])
+        self._entrance = Entrance(lambda method, path: (self, *self.router.find(method, path)), door, self)
 
     async def service(self) -> Any:
         """The service; the first call builds its adapters."""
@@ -70,37 +72,25 @@ class Function:
         return self._service
 
     async def __call__(self, request: Request) -> Response:
-        try:
-            response = await self._answer(request)
-        except ObservatoryError as error:
-            response = await self._refused(request, error)
-        except ClientDisconnect:
-            response = Response(status_code=400)
-        except Exception:
-            response = self._failed(request)
-        key = (request.method, response.status_code)
-        self.requests[key] = self.requests.get(key, 0) + 1
-        return response
+        return await self._entrance(request)
 
-    async def _answer(self, request: Request) -> Response:
-        if not self._limits_known:  # the environment is read on the first request, never at import
-            self._limits, self._limits_known = self._read_limits(), True
-        request.scope[LIMITS] = self._limits
-        self._limits.check_headers(request)
-        route, segments = self.router.find(request.method, request.scope["path"])
-        if route.handler in UNSERVED:
-            return await route.handler(self, request, **segments)
-        return await route.handler(await self.service(), request, **segments)
+    async def answer(self, route: Route, request: Request, segments: dict[str, str]) -> Response:
+        """The answer of one of this function's routes, to a request that was let in."""
+        return await route.handler(await self.service() if route.served else self, request, **segments)
 
-    async def _refused(self, request: Request, error: ObservatoryError) -> Response:
+    def refused(self, request: Request, error: ObservatoryError) -> Response:
+        """The answer that an error makes. What the guard turned away is no refusal of a contract, and leaves no trace in the store."""
         if not isinstance(error, Passing | Refused):
             log.error("%s", error, extra={"action": "request.failed"})
         service = self._service
-        if isinstance(error, Refused) and hasattr(service, "note_refusal"):
+        if isinstance(error, Refused) and not isinstance(error, Unadmitted) and hasattr(service, "note_refusal"):
             service.note_refusal(request.scope["path"], error)
         return problem(error, request.scope["path"])
 
-    def _failed(self, request: Request) -> Response:
+    def count(self, method: str, status: int) -> None:
+        self.requests[method, status] = self.requests.get((method, status), 0) + 1
+
+    def failed(self, request: Request) -> Response:
         number = uuid.uuid4().hex[:12]
         log.exception("request %s %s failed (%s)", request.method, request.scope["path"], number, extra={"action": "request.failed"})
         return problem(ObservatoryError(f"something went wrong here; the log has it under {number}"), request.scope["path"])
@@ -156,12 +146,11 @@ async def handshake(function: Function, request: Request) -> Response:
     return Response(status_code=200, headers=headers)
 
 
-UNSERVED = frozenset({liveness, metrics, handshake})
 COMMON_ROUTES = (
-    Route("GET", "/health/liveness", liveness, "Whether the process answers."),
-    Route("GET", "/health/readiness", readiness, "Whether its stores answer.", (200, 503)),
-    Route("GET", "/metrics", metrics, "Prometheus metrics of this process."),
-    Route("OPTIONS", "/", handshake, "The webhook handshake."),
+    Route("GET", "/health/liveness", liveness, "Whether the process answers.", needs=None, served=False),
+    Route("GET", "/health/readiness", readiness, "Whether its stores answer.", (200, 503), needs=None),
+    Route("GET", METRICS, metrics, "Prometheus metrics of this process.", needs=Role.READ, served=False),
+    Route("OPTIONS", "/", handshake, "The webhook handshake.", needs=Role.SUBMIT, served=False),
 )
 
 
@@ -186,16 +175,17 @@ async def receive(service: EventService, request: Request, name: str = "direct")
 
 
 EVENT_ROUTES = (
-    Route("POST", "/", receive, "An event for this function.", (200, 503)),
-    Route("POST", "/triggers/{name}", receive, "An event by a Trigger.", (200, 503)),
-)
+    Route("OPTIONS", "/", handshake, "The webhook handshake.", needs=None, served=False),
+    Route("POST", "/", receive, "An event for this function.", (200, 503), needs=None),
+    Route("POST", "/triggers/{name}", receive, "An event by a Trigger.", (200, 503), needs=None),
+)  # open: who sends events is inside the cluster, where these addresses are local
 
 
-def http_function(name: str, build: Build, routes: Sequence[Route], limits: Callable[[], Limits] = Limits) -> Function:
+def http_function(name: str, build: Build, routes: Sequence[Route], door: Callable[[], Door] = Door) -> Function:
     """A function that people and programs call."""
-    return Function(name, build, routes, limits)
+    return Function(name, build, routes, door)
 
 
-def event_function(name: str, build: Build, limits: Callable[[], Limits] = Limits, routes: Sequence[Route] = ()) -> Function:
+def event_function(name: str, build: Build, door: Callable[[], Door] = Door, routes: Sequence[Route] = ()) -> Function:
     """A function behind the broker; `routes` are what people may ask of it besides."""
-    return Function(name, build, [*EVENT_ROUTES, *routes], limits)
+    return Function(name, build, [*EVENT_ROUTES, *routes], door)

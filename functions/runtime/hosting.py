@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from contracts.errors import ObservatoryError
+from contracts.access import Role
+from functions.runtime.entrance import Entrance
 from functions.runtime.entrypoint import COMMON_ROUTES, EVENT_ROUTES, Function
-from functions.runtime.http import Router, json_response, problem
+from functions.runtime.http import JSON, Route, Router
 from functions.runtime.openapi import document
-
-NOT_HOSTED = frozenset(route.path for route in (*COMMON_ROUTES, *EVENT_ROUTES)) - {"/"}
 
 
 class Host:
@@ -19,33 +19,26 @@ class Host:
 
     def __init__(self, functions: Sequence[Function], common: Function) -> None:
         self._owners: dict[tuple[str, str], Function] = {}
-        self._openapi = document(functions)
-        routes = []
+        self._openapi = orjson.dumps(document(functions))
+        routes = [Route("GET", "/openapi.json", self._show_openapi, "This description.", needs=Role.READ, served=False)]
         for function in functions:
             for route in function.router.routes:
-                if route in COMMON_ROUTES or route in EVENT_ROUTES:
-                    continue
-                self._owners[route.method, route.path] = function
-                routes.append(route)
-        for route in common.router.routes:
-            if (route.method, route.path) not in self._owners:
-                self._owners[route.method, route.path] = common
-                routes.append(route)
-        self._router = Router(routes)
+                if route not in COMMON_ROUTES and route not in EVENT_ROUTES:
+                    self._owners[route.method, route.path] = function
+                    routes.append(route)
+        routes += (route for route in common.router.routes if (route.method, route.path) not in self._owners)
+        self._router, self._common = Router(routes), common
+        self._entrance = Entrance(self._find, common.door, common)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
-        request = Request(scope, receive)
-        response = await self._answer(request)
+        response = await self._entrance(Request(scope, receive))
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
-        path = request.scope["path"]
-        if path == "/openapi.json" and request.method in ("GET", "HEAD"):
-            return json_response(self._openapi)
-        try:
-            route, _ = self._router.find(request.method, path)
-        except ObservatoryError as error:
-            return problem(error, path)
-        return await self._owners[route.method, route.path](request)
+    def _find(self, method: str, path: str) -> tuple[Function, Route, dict[str, str]]:
+        route, segments = self._router.find(method, path)
+        return self._owners.get((route.method, route.path), self._common), route, segments
+
+    async def _show_openapi(self, function: Function, request: Request) -> Response:
+        return Response(self._openapi, media_type=JSON)

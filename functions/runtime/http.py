@@ -9,6 +9,7 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from contracts.access import Role
 from contracts.errors import (
     ContentTooLarge,
     Fault,
@@ -19,6 +20,8 @@ from contracts.errors import (
     ObservatoryError,
     Passing,
     RequestTimeout,
+    RoleTooLow,
+    Unauthenticated,
     UnsupportedMediaType,
 )
 
@@ -31,7 +34,9 @@ PROBLEM = "application/problem+json"
 class Route:
     """One operation: `path` may hold `{name}` segments, which the handler gets as keyword arguments.
 
-    `handler(service, request, **segments)` answers; `summary` and `statuses` document it.
+    `handler(service, request, **segments)` answers; `summary` and `statuses` document it. `needs` is the role that a key
+    must have (None: open to all); who forgets to name it has shut it to all but operators. Of a route that is not
+    `served`, the handler gets the function instead of its service.
     """
 
     method: str
@@ -39,6 +44,8 @@ class Route:
     handler: Handler
     summary: str = ""
     statuses: tuple[int, ...] = (200,)
+    needs: Role | None = Role.OPERATE
+    served: bool = True
 
 
 class Router:
@@ -214,6 +221,8 @@ def problem(error: ObservatoryError, instance: str | None = None) -> Response:
     headers = {"retry-after": str(error.retry_after_seconds)} if isinstance(error, Passing) else {}
     if isinstance(error, MethodNotAllowed):
         headers["allow"] = ", ".join(error.allowed)
+    if isinstance(error, Unauthenticated | RoleTooLow):
+        headers["www-authenticate"] = error.challenge
     return Response(orjson.dumps(document), error.status, headers, PROBLEM)
 
 

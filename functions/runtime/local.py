@@ -18,6 +18,7 @@ STARTED = time.monotonic()
 
 from contracts.errors import ConfigurationError, DataFolderInUse, ObservatoryError  # noqa: E402 - the clock starts before the imports
 from functions.runtime import settings as settings_module  # noqa: E402
+from functions.runtime.access import require_keys_or_loopback  # noqa: E402
 from functions.runtime.settings import Settings  # noqa: E402
 from functions.runtime.wiring import Parts, host  # noqa: E402
 
@@ -57,6 +58,7 @@ class LocalSystem:
 
     def take_folder_and_port(self) -> None:
         """Raises DataFolderInUse or ConfigurationError, before anything else is done."""
+        require_keys_or_loopback(self.settings.host, self.settings.rules)
         self.parts.folder.acquire()
         try:
             self._socket = bind(self.settings.host, self.settings.port)

@@ -7,10 +7,17 @@ from functions.runtime.entrypoint import COMMON_ROUTES, EVENT_ROUTES, Function
 from functions.runtime.http import PROBLEM, Route
 
 WORDS = {
-    200: "Done.", 202: "Accepted.", 400: "Malformed.", 403: "Not allowed.", 404: "Not there.", 405: "Not with this method.",
+    200: "Done.", 202: "Accepted.", 400: "Malformed.", 401: "Needs a key.", 403: "Not allowed.", 404: "Not there.", 405: "Not with this method.",
     408: "The body came too slowly.", 409: "Collides with what is there.", 413: "Too large.", 415: "Not this content type.",
     422: "Breaks the contract.", 431: "Too many headers.", 503: "A store is away; come again after Retry-After.",
 }  # fmt: skip
+
+
+SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "Asked for once OBSERVATORY_API_KEYS is set. Roles: read, submit (reads, too), operate (submits, too).",
+}
 
 
 def document(functions: Sequence[Function]) -> dict[str, Any]:
@@ -26,6 +33,7 @@ def document(functions: Sequence[Function]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Distributed Task Observatory", "version": "1", "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
         "paths": paths,
+        "components": {"securitySchemes": {"key": SCHEME}},
     }
 
 
@@ -34,12 +42,18 @@ def _operation(owner: str, route: Route) -> dict[str, Any]:
         "operationId": route.handler.__name__,
         "summary": route.summary,
         "x-function": owner,
-        "responses": {str(status): _response(status) for status in route.statuses},
+        "responses": {str(status): _response(status) for status in _statuses(route)},
+        "security": [] if route.needs is None else [{"key": [route.needs.word]}],
     }
     names = [segment[1:-1] for segment in route.path.split("/") if segment.startswith("{")]
     if names:
         operation["parameters"] = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
     return operation
+
+
+def _statuses(route: Route) -> list[int]:
+    """What its table says, and what the guard may answer."""
+    return sorted({*route.statuses, *(() if route.needs is None else (401, 403))})
 
 
 def _response(status: int) -> dict[str, Any]:

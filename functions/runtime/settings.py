@@ -3,11 +3,12 @@
 import os
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from contracts.errors import ConfigurationError
+from functions.runtime.access import Rules, rules
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,6 +49,16 @@ class Settings:
     """The largest batch."""
     batch_items: int = 1_000
     """The most items of a batch."""
+    api_keys: str = field(default="", repr=False)
+    """Who may come in: `name:role:sha256hex`, separated by commas; `python -m console key NAME` makes an entry."""
+    api_open: bool = False
+    """Without keys, lets in whoever reaches the port, not this machine alone."""
+    allowed_hosts: str = ""
+    """Names (`host` or `host:port`, separated by commas; `*`: any) under which the API is reached, besides loopback."""
+    cors_origins: str = ""
+    """Origins (`https://host`, separated by commas; `*`: any, with keys) whose pages may use the API in a browser."""
+    metrics_access: str = "key"
+    """Who reads `/metrics`: key (as the rest) or open."""
     header_bytes: int = 65_536
     """The largest sum of request headers."""
     header_count: int = 100
@@ -84,6 +95,14 @@ class Settings:
         return [name.strip() for name in self.tasks.split(",") if name.strip()]
 
     @property
+    def rules(self) -> Rules:
+        """Who may come in. Raises ConfigurationError."""
+        return rules(
+            keys=self.api_keys, hosts=self.allowed_hosts, origins=self.cors_origins, host=self.host, is_open=self.api_open,
+            metrics=self.metrics_access,
+        )  # fmt: skip
+
+    @property
     def worker_count(self) -> int:
         return self.workers or 2 * (os.cpu_count() or 1)
 
@@ -92,10 +111,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Reads and checks all settings. Raises ConfigurationError naming the variable and what it takes."""
     source = os.environ if environ is None else environ
     values: dict[str, Any] = {}
-    for field in fields(Settings):
-        variable = f"OBSERVATORY_{field.name.upper()}"
+    for setting in fields(Settings):
+        variable = f"OBSERVATORY_{setting.name.upper()}"
         if variable in source and source[variable] != "":
-            values[field.name] = _parse(variable, source[variable], type(field.default))
+            values[setting.name] = _parse(variable, source[variable], type(setting.default))
     values.setdefault("instance", f"{os.uname().nodename}-{uuid.uuid4().hex[:6]}")
     settings = Settings(**values)
     _check(settings)
@@ -119,14 +138,16 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError("OBSERVATORY_RENEW_SECONDS must be at most half of OBSERVATORY_LEASE_SECONDS")
     if settings.log_format not in ("auto", "people", "json"):
         raise ConfigurationError(f"OBSERVATORY_LOG_FORMAT={settings.log_format!r}; use people, json or auto")
-    for field in fields(Settings):
-        value = getattr(settings, field.name)
+    for setting in fields(Settings):
+        value = getattr(settings, setting.name)
         if isinstance(value, int | float) and value < 0:
-            raise ConfigurationError(f"OBSERVATORY_{field.name.upper()}={value} must not be negative")
+            raise ConfigurationError(f"OBSERVATORY_{setting.name.upper()}={value} must not be negative")
+    _ = settings.rules
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What worker processes inherit: the whole environment, with the settings that they read as this process has them."""
+    """What worker processes inherit: the whole environment but the API keys, with the settings that they read as this
+    process has them."""
     read = {"OBSERVATORY_HTTP_ALLOW": settings.http_allow, "OBSERVATORY_FILES_ROOTS": settings.files_roots}
-    others = {name: value for name, value in os.environ.items() if name not in read}
+    others = {name: value for name, value in os.environ.items() if name not in read and name != "OBSERVATORY_API_KEYS"}
     return others | {name: value for name, value in read.items() if value}

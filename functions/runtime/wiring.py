@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from contracts.errors import ConfigurationError
 from functions.runtime import settings as settings_module
 from functions.runtime.data_folder import DataFolder
+from functions.runtime.entrance import Door
+from functions.runtime.guard import Guard
 from functions.runtime.http import Limits
 from functions.runtime.settings import Settings
 
@@ -247,10 +249,10 @@ def host(shared: Parts) -> None:
     _parts = shared
 
 
-def limits() -> Limits:
-    """The bounds on requests, from the settings."""
+def door() -> Door:
+    """What requests are held to, from the settings."""
     s = parts().settings
-    return Limits(s.body_bytes, s.batch_bytes, s.header_bytes, s.header_count, s.body_seconds)
+    return Door(Limits(s.body_bytes, s.batch_bytes, s.header_bytes, s.header_count, s.body_seconds), Guard(s.rules))
 
 
 async def gateway() -> "Gateway":
