@@ -14,9 +14,12 @@ class Fault:
 
     pointer: str
     message: str
+    offset: int | None = None
+    """Within a text: the character where the fault is, from 0."""
 
-    def as_json(self) -> dict[str, str]:
-        return {"pointer": self.pointer, "detail": self.message}
+    def as_json(self) -> dict[str, str | int]:
+        document: dict[str, str | int] = {"pointer": self.pointer, "detail": self.message}
+        return document if self.offset is None else document | {"offset": self.offset}
 
 
 class ObservatoryError(Exception):
@@ -89,6 +92,29 @@ class MalformedRequest(Refused):
     """The request is not well formed."""
 
     slug = "malformed-request"
+
+
+class MalformedQuery(MalformedRequest):
+    """The query cannot be read."""
+
+    slug = "malformed-query"
+
+    def __init__(self, message: str, offset: int = 0, length: int = 1) -> None:
+        self.offset, self.length = offset, length
+        super().__init__(f"the query, at character {offset + 1}: {message}", faults=[Fault("/q", message, offset)])
+
+
+class QueryTooSlow(Refused):
+    """The query needs more time than it may have; it was not answered, not even in part."""
+
+    slug = "query-too-slow"
+
+
+class IndexBehind(Passing):
+    """The search index is too far behind to answer this query whole. Try again, or ask without words of text."""
+
+    slug = "index-behind"
+    retry_after_seconds = 5
 
 
 class ContractViolation(Refused):

@@ -1,0 +1,12 @@
+"""The one query language: what the API, the command line and the screens take to find jobs.
+
+    state:failed type:text.statistics -tag:nightly age<2h "no such file" OR error:FileNotFoundError
+
+Terms side by side must all hold; `OR` binds tighter than that; `-` negates; parentheses group. See README.md, "Queries".
+"""
+
+from contracts.query.completion import Typed, suggestions, typed_at
+from contracts.query.parser import parse
+from contracts.query.syntax import EVERYTHING, Query
+
+__all__ = ["EVERYTHING", "Query", "Typed", "parse", "suggestions", "typed_at"]
