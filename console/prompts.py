@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from console import completion
+from console.moving import goto
 from console.screens.screen import Outcome
 from console.state import Act, Connect, Keep, Prompt, Quit, State, View
 from console.widgets.line import Line
@@ -77,7 +78,6 @@ _SUBMIT = {"filter": _filtered, "palette": _gone, "ask": _said}
 def run(state: State, words: str) -> Outcome:
     """Does what the palette was told: `jobs`, `jobs state:failed`, `job ID`, `new TYPE`, `ctx NAME`, `save NAME`, `quit`."""
     from console.screens import SCREENS
-    from console.update import goto
 
     verb, _, rest = words.partition(" ")
     rest = rest.strip()

@@ -9,6 +9,7 @@ from console.state import ALERTS, State
 from console.widgets.canvas import Area, Canvas, Span, box
 
 SMALLEST = (40, 8)
+CONDITION_COLUMNS = 44
 
 
 def render(state: State) -> Canvas:
@@ -49,7 +50,11 @@ def _brand(state: State) -> str:
 
 
 def _tab(number: int, name: str, state: State) -> str:
-    return f" {number % 10} {name} " if state.columns >= 118 else f" {number % 10} {name[:4]}" if state.columns >= 100 else f" {number % 10}"
+    """Whole names where they leave room for how things stand with the server, else beginnings, else numbers."""
+    room = state.columns - len(_brand(state)) - CONDITION_COLUMNS
+    if room >= sum(len(tab) + 4 for tab in TABS):
+        return f" {number % 10} {name} "
+    return f" {number % 10} {name[:4]}" if room >= 7 * len(TABS) else f" {number % 10}"
 
 
 def _header(area: Area, state: State) -> None:
@@ -60,7 +65,7 @@ def _header(area: Area, state: State) -> None:
     for name, first, after in tab_places(state):
         area.put(first, 0, _tab(TABS.index(name) + 1, name, state), "title" if name == here else "dim")
         last = after
-    if state.columns < 100:
+    if _tab(1, "dashboard", state) == " 1":
         last = area.put(last + 1, 0, f"{SCREENS[state.view.screen].title}", "title")
     area.tint(0, "@bar", x=len(_brand(state)))
     spans = _condition(state)

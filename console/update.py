@@ -6,6 +6,7 @@ from typing import Any
 
 from console import prompts
 from console.keys import GLOBAL, command_of
+from console.moving import goto
 from console.screens import SCREENS, TABS
 from console.screens.screen import Outcome
 from console.state import (
@@ -187,13 +188,6 @@ def start(state: State, effects: tuple[Effect, ...]) -> Outcome:
 
 
 # ---- commands that every screen has -----------------------------------------------------------------------------
-
-
-def goto(state: State, screen: str, **parts: Any) -> State:
-    """The screen alone on the stack; a screen that was there before keeps its selection."""
-    known = next((view for view in state.views if view.screen == screen and not view.subject), None)
-    view = replace(known or View(screen), **parts) if parts else known or View(screen)
-    return replace(state, views=(view,) if screen == "dashboard" else (View("dashboard"), view), help=False)
 
 
 def _back(state: State, key: str) -> Outcome:

@@ -1,10 +1,19 @@
 """The screens by name, and those that have a tab in the header."""
 
+from console.screens.contracts import Contracts, ContractScreen
 from console.screens.dashboard import Dashboard
+from console.screens.dead_letters import DeadLetter, DeadLetters
+from console.screens.events import Events, EventScreen
+from console.screens.functions import Functions
 from console.screens.job import JobScreen
 from console.screens.jobs import Jobs
 from console.screens.new_task import FormScreen, PickTask
+from console.screens.queues import Queues
 from console.screens.screen import Screen
 
-SCREENS: dict[str, Screen] = {screen.name: screen for screen in (Dashboard(), Jobs(), JobScreen(), PickTask(), FormScreen())}
-TABS = tuple(name for name in ("dashboard", "jobs") if name in SCREENS)
+_ALL: tuple[Screen, ...] = (
+    Dashboard(), Jobs(), Events(), DeadLetters(), Queues(), Contracts(), Functions(),
+    JobScreen(), EventScreen(), DeadLetter(), ContractScreen(), PickTask(), FormScreen(),
+)  # fmt: skip
+SCREENS: dict[str, Screen] = {screen.name: screen for screen in _ALL}
+TABS = ("dashboard", "jobs", "events", "dead-letters", "queues", "contracts", "functions")
