@@ -16,10 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from contracts.access import Role
-from contracts.errors import ObservatoryError, Passing, Refused, Unadmitted
+from contracts.errors import ObservatoryError, Passing, Refused, Unadmitted, Unauthenticated
 from contracts.event import Event
 from functions.runtime.entrance import METRICS, Door, Entrance
 from functions.runtime.http import Route, Router, json_response, problem, read_body
+from functions.runtime.sign_in import sign_in_page, wants_page
 
 log = logging.getLogger("observatory.entrypoint")
 
@@ -82,6 +83,8 @@ class Function:
         """The answer that an error makes. What the guard turned away is no refusal of a contract, and leaves no trace in the store."""
         if not isinstance(error, Passing | Refused):
             log.error("%s", error, extra={"action": "request.failed"})
+        if isinstance(error, Unauthenticated) and wants_page(request):
+            return sign_in_page(error)
         service = self._service
         if isinstance(error, Refused) and not isinstance(error, Unadmitted) and hasattr(service, "note_refusal"):
             service.note_refusal(request.scope["path"], error)

@@ -1,5 +1,7 @@
 """Once keys are set: nothing is answered without one but the probes, and each operation asks for its role."""
 
+import base64
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -110,3 +112,18 @@ def test_metrics_are_opened_by_a_setting_of_their_own(keyed: System, tmp_path: A
     with running_system(tmp_path / "data", OBSERVATORY_API_KEYS=SETTING, OBSERVATORY_METRICS_ACCESS="open") as system:
         assert system.request("GET", "/metrics").status == 200
         assert system.request("GET", "/v1/stats").status == 401
+
+
+def test_a_browser_is_asked_for_the_key_by_a_page_that_tells_nothing(keyed: System) -> None:
+    browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    pages = [keyed.request("GET", path, headers=browser) for path in ("/", "/v1/jobs", "/no/such")]
+    assert {page.status for page in pages} == {401} and len({page.body for page in pages}) == 1
+    page = pages[0]
+    assert page.headers["content-type"].startswith("text/html") and page.headers["www-authenticate"].startswith("Bearer")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy and page.headers["cache-control"] == "no-store"
+    for element, source in (("script", "script-src"), ("style", "style-src")):
+        text = page.body.decode().partition(f"<{element}>")[2].partition(f"</{element}>")[0]
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{source} 'sha256-{digest}'" in policy
+    assert keyed.request("GET", "/", headers={**browser, **bearer("read")}).status == 200

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.support.keys import KEYS, SETTING
 from tests.support.system import ROOT
 
 FUNCTIONS = ("gateway", "processor", "metrics_engine", "read_model", "scheduler", "dead_letter")
@@ -39,13 +40,14 @@ def image(function: str, port: int) -> list[str]:
 
 
 class Alone:
-    def __init__(self, function: str, data: Path, command: Any) -> None:
+    def __init__(self, function: str, data: Path, command: Any, settings: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
         self.log = data.parent / f"{function}.log"
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("OBSERVATORY_")},
             "OBSERVATORY_DATA": str(data), "OBSERVATORY_WORKERS": "1", "PYTHONPATH": str(ROOT),
             "FUNCTION_TARGET": function, "FUNCTION_SOURCE": f"functions/{function}/main.py", "FUNCTION_USE_ASGI": "1",
+            **(settings or {}),
         }  # fmt: skip
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(command(function, self.port), cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True)
@@ -73,8 +75,8 @@ class Alone:
 
 
 @contextlib.contextmanager
-def alone(function: str, data: Path, command: Any = framework) -> Iterator[Alone]:
-    one = Alone(function, data, command)
+def alone(function: str, data: Path, command: Any = framework, *, settings: Mapping[str, str] | None = None) -> Iterator[Alone]:
+    one = Alone(function, data, command, settings)
     try:
         one.wait_until_ready()
         yield one
@@ -170,3 +172,19 @@ def test_a_cold_start_imports_only_what_it_uses(function: str) -> None:
     others = {f"functions.{other}" for other in FUNCTIONS if other != function}
     assert not others & loaded
     assert not {name for name in loaded if name.startswith(("functions.stores.backends.", "eventing.brokers."))}
+
+
+def test_with_keys_the_broker_still_delivers_and_people_need_one(tmp_path: Path) -> None:
+    """What stands behind the broker takes events without a key: its addresses are local to the cluster."""
+    data, keys = tmp_path / "data", {"OBSERVATORY_API_KEYS": SETTING}
+    tick = {"specversion": "1.0", "id": "t1", "source": "/tick", "type": "dev.knative.sources.ping"}
+    with alone("scheduler", data, settings=keys) as scheduler:
+        assert scheduler.request("POST", "/triggers/scheduler", tick, "application/cloudevents+json")[0] == 200
+        assert scheduler.request("GET", "/metrics")[0] == 401
+    with alone("dead_letter", data, settings=keys) as dead_letter:
+        assert dead_letter.request("POST", "/triggers/dead-letter", {"odd": 1}, "application/cloudevents+json")[0] == 200
+        assert dead_letter.request("POST", "/v1/dead-letters/x/discard", {"reason": "x"})[0] == 401
+    with alone("gateway", data, settings=keys) as gateway:
+        assert gateway.request("POST", "/v1/jobs", {"type": "demo.noop", "payload": {}})[0] == 401
+        assert gateway.request("GET", "/health/readiness") == (200, {"status": "ready"})
+    assert not any(key in gateway.log.read_text() for key in KEYS.values())
