@@ -19,8 +19,8 @@ from contracts.event_types import EVENT_TYPES
 from contracts.schema_files import name_of
 
 FOLDER = Path(__file__).parent
-_REQUESTS = frozenset({"job-request", "job-batch", "job-batch-item", "events/job.requested.v1"})
-_ANSWERS = frozenset({"job", "problem"})
+_REQUESTS = frozenset({"job-request", "job-batch", "job-batch-item", "schedule-request", "events/job.requested.v1"})
+_ANSWERS = frozenset({"job", "schedule", "problem"})
 _PARTS = frozenset({"common"})  # judged where others use them
 _LOG = "logged-event"
 _WEAKER = frozenset({"type", "required"})

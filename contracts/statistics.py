@@ -165,7 +165,7 @@ def fold(events: Iterable[Event]) -> Delta:
                     times[cell] = [round(seconds * MICROSECONDS)]
             if measure == "waited" and data.get("cold_start_seconds") is not None:
                 rare.append(document)
-        elif kind == types.CONTRACT_REFUSED:
+        elif kind == types.CONTRACT_REFUSED or (kind == types.SCHEDULE_SKIPPED and data.get("count", 1) > 1):
             rare.append(document)
     return _expanded(tally, times, rare)
 
@@ -199,8 +199,11 @@ def _count_rare(delta: Delta, document: dict[str, Any]) -> None:
     data = document["data"]
     if document["type"] == types.CONTRACT_REFUSED:  # it is told after its minute, and counts in it
         _count(delta, (_minute(data["minute"][:16]), "", data["subject_type"] or "unknown"), "refused", data["count"])
+        return
+    place = _minute(document["time"][:16]), document.get("queue", ""), document.get("jobtype", "")
+    if document["type"] == types.SCHEDULE_SKIPPED:  # one event may stand for several due times
+        _count(delta, place, "skipped", data["count"] - 1)
     else:
-        place = _minute(document["time"][:16]), document.get("queue", ""), document.get("jobtype", "")
         _count(delta, place, "cold_starts", 1)
         _count(delta, place, "cold_start_micros", round(data["cold_start_seconds"] * MICROSECONDS))
 
