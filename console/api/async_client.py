@@ -145,6 +145,15 @@ class AsyncClient:
     async def dead_letter(self, letter_id: str) -> dict[str, Any]:
         return cast(dict[str, Any], await self.get(f"/v1/dead-letters/{quote(letter_id, safe='')}"))
 
+    async def replay_dead_letter(
+        self, letter_id: str, *, event: Mapping[str, Any] | None = None, reason: str | None = None
+    ) -> dict[str, Any]:
+        wish = {name: value for name, value in (("event", event), ("reason", reason)) if value is not None}
+        return cast(dict[str, Any], await self.send("POST", f"/v1/dead-letters/{quote(letter_id, safe='')}/replay", wish))
+
+    async def discard_dead_letter(self, letter_id: str, reason: str) -> dict[str, Any]:
+        return cast(dict[str, Any], await self.send("POST", f"/v1/dead-letters/{quote(letter_id, safe='')}/discard", {"reason": reason}))
+
     async def get(self, path: str, **query: Any) -> Any:
         return await self._run(reading.get(path, self.patience, **query))
 

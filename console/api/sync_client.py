@@ -177,6 +177,18 @@ class Client:
     def dead_letter(self, letter_id: str) -> dict[str, Any]:
         return cast(dict[str, Any], self.get(f"/v1/dead-letters/{quote(letter_id, safe='')}"))
 
+    def send(self, method: str, path: str, document: Any = None) -> Any:
+        """Any operation of the HTTP surface: the answer's JSON value, None for an empty answer."""
+        return self._run(submission.send(method, path, document, self.patience))
+
+    def replay_dead_letter(self, letter_id: str, *, event: Mapping[str, Any] | None = None, reason: str | None = None) -> dict[str, Any]:
+        """Sends a dead letter, or an edited event in its place, to the subscriber that failed; the letter afterwards."""
+        wish = {name: value for name, value in (("event", event), ("reason", reason)) if value is not None}
+        return cast(dict[str, Any], self.send("POST", f"/v1/dead-letters/{quote(letter_id, safe='')}/replay", wish))
+
+    def discard_dead_letter(self, letter_id: str, reason: str) -> dict[str, Any]:
+        return cast(dict[str, Any], self.send("POST", f"/v1/dead-letters/{quote(letter_id, safe='')}/discard", {"reason": reason}))
+
     def get(self, path: str, **query: Any) -> Any:
         """The JSON value at any path of the surface."""
         return self._run(reading.get(path, self.patience, **query))

@@ -1,8 +1,12 @@
 """dead-letters: events that no function could handle."""
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
-from console import exits
+from console import cli, exits
+from console.api.errors import ObservatoryApiError
+from console.payloads import parse_json, read_source
 from console.session import Session
 from console.text import Column, clean, pretty
 from console.verbs.times import instant
@@ -10,6 +14,10 @@ from console.verbs.times import instant
 EXAMPLES = """examples:
   dead-letters
   dead-letters show LETTER
+  dead-letters replay LETTER LETTER                     to the function that failed, after a check against today's contract
+  dead-letters show LETTER --event > event.json         then edit it, and send it as a new event:
+  dead-letters replay LETTER --edit @event.json
+  dead-letters discard LETTER --reason "a test"
 """
 STATES = ("kept", "replayed", "discarded", "resolved")
 COLUMNS = (
@@ -19,7 +27,10 @@ COLUMNS = (
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("words", metavar="[list | show LETTER]", nargs="*", help="list (the default), or one letter whole")
+    parser.add_argument("words", metavar="list | show LETTER | replay LETTER ... | discard LETTER ...", nargs="*", help="what to do; list is the default")
+    parser.add_argument("--edit", metavar="@FILE", help="replay: the event to send in its place (- for standard input)")
+    parser.add_argument("--reason", help="replay, discard: goes into the log; discard needs one")
+    parser.add_argument("--event", action="store_true", help="show: the event alone, as JSON")
     parser.add_argument("--status", choices=STATES, help="only those")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (20)")
 
@@ -27,9 +38,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(session: Session, arguments: argparse.Namespace) -> int:
     words = arguments.words or ["list"]
     if words[0] == "show" and len(words) == 2:
-        return _show(session, words[1])
+        return _show(session, words[1], arguments.event)
+    if words[0] in ("replay", "discard") and len(words) > 1:
+        return _act(session, words[0], words[1:], arguments)
     if words != ["list"]:
-        session.note("dead-letters takes nothing, list, or show LETTER")
+        session.note("dead-letters takes nothing, list, show LETTER, replay LETTER ... or discard LETTER ...")
         return exits.USAGE
     page = session.client.dead_letters(status=arguments.status, limit=arguments.limit)
     if session.as_json:
@@ -45,8 +58,44 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
     return exits.OK
 
 
-def _show(session: Session, letter_id: str) -> int:
+def _act(session: Session, verb: str, letters: list[str], arguments: argparse.Namespace) -> int:
+    """Replays or discards each; the first fault decides the exit code."""
+    if verb == "discard" and not arguments.reason:
+        session.note('discard needs --reason "..."')
+        return exits.USAGE
+    if arguments.edit and len(letters) > 1:
+        session.note("--edit stands for one letter")
+        return exits.USAGE
+    event = parse_json(read_source(arguments.edit), arguments.edit) if arguments.edit else None
+    acts: dict[str, Callable[[str], Any]] = {
+        "replay": lambda letter: session.client.replay_dead_letter(letter, event=event, reason=arguments.reason),
+        "discard": lambda letter: session.client.discard_dead_letter(letter, arguments.reason),
+    }
+    code, items = exits.OK, []
+    for letter in letters:
+        try:
+            answer = acts[verb](letter)
+        except ObservatoryApiError as error:
+            if error.status not in (404, 409, 422):
+                raise
+            answer = {"id": letter, "status": error.status, "problem": error.problem}
+            code = code or cli.exit_code_of(error)
+            session.note(clean(f"{letter} {error}"))
+        else:
+            code = code or (exits.FAILED if verb == "replay" and answer["status"] == "kept" else exits.OK)
+            if not session.as_json:
+                session.say(clean(f"{letter} {answer['status']}{': ' + answer['outcome'] if answer.get('outcome') else ''}"))
+        items.append(answer)
+    if session.as_json:
+        session.json({"items": items})
+    return code
+
+
+def _show(session: Session, letter_id: str, event_only: bool) -> int:
     letter = session.client.dead_letter(letter_id)
+    if event_only:
+        session.json(letter.get("event"))
+        return exits.OK if letter.get("event") else exits.NOT_FOUND
     if session.as_json:
         session.json(letter)
         return exits.OK

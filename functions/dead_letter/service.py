@@ -61,9 +61,10 @@ class DeadLetterKeeper(Consumer):
         if self.deliver is None:
             raise BrokerUnavailable("this instance reaches no subscribers; replay from the running system")
         status, said = await self.deliver(letter.trigger, event)
+        refused = await self._refused_again(letter, event)
         data = self._about(letter) | {
-            "reason": reason, "edited": edited is not None, "replayed_id": event.id, "status": status, "detail": said[:1_000] or None,
-            "outcome": "delivered" if 200 <= status < 300 else "failed",
+            "reason": reason, "edited": edited is not None, "replayed_id": event.id, "status": status,
+            "detail": (refused or said)[:1_000] or None, "outcome": "delivered" if 200 <= status < 300 and refused is None else "failed",
         }  # fmt: skip
         await self._store.tell_of_dead_letter(letter_id, "replayed", data, actor)
         return await self._store.dead_letter(letter_id)
@@ -74,6 +75,13 @@ class DeadLetterKeeper(Consumer):
         if letter.status != "discarded":
             await self._store.tell_of_dead_letter(letter_id, "discarded", self._about(letter) | {"reason": reason}, actor)
         return await self._store.dead_letter(letter_id)
+
+    async def _refused_again(self, letter: DeadLetter, event: Event) -> str | None:
+        """Why the subscriber kept the event as a dead letter once more: a 2xx of its own says only that it did."""
+        kept = await self._store.dead_letter_of(letter.trigger, event.source, event.id)
+        if kept is None or (kept.id == letter.id and kept.attempts == letter.attempts):
+            return None
+        return kept.reason
 
     @staticmethod
     def _about(letter: DeadLetter) -> dict[str, Any]:

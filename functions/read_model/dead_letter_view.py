@@ -2,12 +2,26 @@
 
 from typing import Any
 
-from functions.runtime.dead_letters import event_of
+from contracts import validation
+from contracts.errors import Refused
+from contracts.event import Event
+from functions.runtime.dead_letters import event_of, reason_of
 from functions.runtime.redaction import Redactor
 from functions.stores.job_store import DeadLetter
 
 SHOWN_BYTES = 65_536
 HIDDEN = "some task has secrets, and which part of this is one cannot be told, so it is not shown"
+
+
+def check(event: Event | None) -> str:
+    """What today's contract says of the event: `ok`, or its faults in words."""
+    if event is None:
+        return "what was kept is no CloudEvent"
+    try:
+        validation.validate_event(event)
+    except Refused as error:
+        return reason_of(error)
+    return "ok"
 
 
 def shown(letter: DeadLetter, redactor: Redactor) -> dict[str, Any]:
@@ -16,7 +30,7 @@ def shown(letter: DeadLetter, redactor: Redactor) -> dict[str, Any]:
     What may hold a secret is left out, and `hidden` says why.
     """
     event = event_of(letter)
-    document = letter.as_json() | {"headers": letter.headers, "event": None, "text": None, "hidden": None}
+    document = letter.as_json() | {"headers": letter.headers, "check": check(event), "event": None, "text": None, "hidden": None}
     if event is not None and (not redactor.hides or redactor.understands(event)):
         return document | {"event": redactor.event(event).document}
     if redactor.hides:

@@ -31,6 +31,7 @@ def letter_of(
         body=body,
         headers={name: value for name, value in headers.items() if name.startswith("ce-") or name == "content-type"},
         kept_at=now,
+        position=event.position or None if event is not None else None,
     )
 
 

@@ -104,7 +104,7 @@ class LocalSystem:
         async def feed(after: int, limit: int) -> list[Any]:
             return [redact(event) for event in await self.store.feed(after, limit)]
 
-        self.broker = EmbeddedBroker(load_triggers(trigger_files(self.settings)), subscribers, feed=feed)
+        self.broker = EmbeddedBroker(load_triggers(self.settings.trigger_files), subscribers, feed=feed)
         dead_letter.deliver = self.broker.deliver_alone
         await self.broker.start()
         self.relay = Relay(self.store, self.broker, redact)
@@ -148,16 +148,6 @@ class LocalSystem:
         await self.broker.stop()
         await self.relay.stop()
         await self.parts.close()
-
-
-def trigger_files(settings: Settings) -> list[Any]:
-    """Our Trigger file, and those of the user's folder."""
-    from pathlib import Path
-
-    files = [settings_module.ROOT / "eventing" / "manifests" / "300-triggers.yaml"]
-    if settings.triggers:
-        files += sorted(Path(settings.triggers).glob("*.yaml"))
-    return files
 
 
 def _application() -> Any:

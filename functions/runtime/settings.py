@@ -87,6 +87,11 @@ class Settings:
     """For tests: `point:count`, where the process kills itself."""
 
     @property
+    def trigger_files(self) -> list[Path]:
+        """Our Trigger file, and those of the user's folder."""
+        return [ROOT / "eventing" / "manifests" / "300-triggers.yaml", *(sorted(Path(self.triggers).glob("*.yaml")) if self.triggers else ())]
+
+    @property
     def data_folder(self) -> Path:
         return Path(self.data)
 

@@ -196,7 +196,14 @@ class Parts:
     async def _make_scheduler(self) -> "Scheduler":
         from functions.scheduler.service import Scheduler
 
-        return Scheduler(await self.job_store(), self._made.get("bell") or SilentBell())
+        return Scheduler(await self.job_store(), self._made.get("bell") or SilentBell(), self._readers_of_the_feed())
+
+    def _readers_of_the_feed(self) -> list[str]:
+        """The Triggers of the metrics engine, which follows the feed by its cursor."""
+        from eventing.triggers import load_triggers
+
+        triggers = load_triggers(self.settings.trigger_files)
+        return [trigger.name for trigger in triggers if trigger.subscriber.service == "metrics-engine"]
 
     def keep_bell(self, bell: Any) -> None:
         self._made["bell"] = bell

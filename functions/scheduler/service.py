@@ -27,9 +27,11 @@ class Bell(Protocol):
 
 
 class Scheduler(Consumer):
-    def __init__(self, store: JobStore, bell: Bell) -> None:
+    """`readers` names the Triggers whose subscriber follows the feed by the cursor of the statistics."""
+
+    def __init__(self, store: JobStore, bell: Bell, readers: Sequence[str] = ()) -> None:
         super().__init__(store)
-        self._store, self._bell = store, bell
+        self._store, self._bell, self._readers = store, bell, readers
 
     async def ready(self) -> None:
         await self._store.ping()
@@ -65,5 +67,7 @@ class Scheduler(Consumer):
         for queue in await self._store.queues():
             if queue.depth and not queue.paused:
                 self._bell.ring_queue(queue.name, queue.depth)
-        if (await self._store.cursors()).get(STATISTICS_CURSOR, 0) < await self._store.head():
+        cursor = (await self._store.cursors()).get(STATISTICS_CURSOR, 0)
+        if cursor < await self._store.head():
             await self._bell.ring_readers()
+        await self._store.resolve_dead_letters(self._readers, cursor)

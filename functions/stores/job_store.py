@@ -80,6 +80,7 @@ class DeadLetter:
     kept_at: int
     status: str = "kept"  # kept | replayed | discarded | resolved
     outcome: str | None = None
+    position: int | None = None  # of an event of this deployment's feed
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -242,6 +243,16 @@ class JobStore(Protocol):
     async def dead_letter(self, letter_id: str) -> DeadLetter: ...
     async def dead_letter_counts(self) -> dict[str, int]:
         """status -> how many."""
+
+    async def dead_letter_of(self, trigger: str, source: str, event_id: str) -> DeadLetter | None:
+        """The letter that is kept for an event that a Trigger's subscriber could not handle."""
+
+    async def resolve_dead_letters(self, triggers: Sequence[str], position: int) -> int:
+        """Marks doorbells that died because something was away as `resolved`, now that what they rang for was done.
+
+        Of these Triggers (readers of the feed) those at or below `position`; of any Trigger a `job.queued` whose job is
+        queued no more. Returns how many.
+        """
 
     async def tell_of_dead_letter(self, letter_id: str, participle: str, data: dict[str, Any], actor: str) -> None:
         """Commits `deadletter.replayed` or `deadletter.discarded` together with the letter's new status."""

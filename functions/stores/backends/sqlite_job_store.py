@@ -273,6 +273,15 @@ class SqliteJobStore:
     async def dead_letter_counts(self) -> dict[str, int]:
         return await self.database.read(reading.dead_letter_counts)
 
+    async def dead_letter_of(self, trigger: str, source: str, event_id: str) -> DeadLetter | None:
+        return await self.database.read(lambda connection: reading.dead_letter_of(connection, trigger, source, event_id))
+
+    async def resolve_dead_letters(self, triggers: Sequence[str], position: int) -> int:
+        if not (await self.dead_letter_counts()).get("kept"):
+            return 0
+        write = SqlWrite(lambda connection: records.resolve_dead_letters(connection, triggers, position))
+        return int(await self.database.ask(write))
+
     async def tell_of_dead_letter(self, letter_id: str, participle: str, data: dict[str, Any], actor: str) -> None:
         await self.database.ask(cmd.DeadLetterEvent(letter_id, participle, data, actor))
 

@@ -181,7 +181,7 @@ def find_events(connection: sqlite3.Connection, types: Sequence[str], stream: st
 
 # ---- dead letters and refusals ----------------------------------------------------------------------------------
 
-_LETTER = "id, trigger, source, event_id, event_type, reason, attempts, content_type, body, headers, kept_at, status, outcome"
+_LETTER = "id, trigger, source, event_id, event_type, reason, attempts, content_type, body, headers, kept_at, status, outcome, position"
 
 
 def _letter(row: Sequence[Any]) -> DeadLetter:
@@ -204,6 +204,12 @@ def dead_letters(connection: sqlite3.Connection, limit: int, cursor: str | None,
 
 def dead_letter(connection: sqlite3.Connection, letter_id: str) -> DeadLetter | None:
     row = connection.execute(f"SELECT {_LETTER} FROM dead_letters WHERE id = ?", (letter_id,)).fetchone()
+    return None if row is None else _letter(row)
+
+
+def dead_letter_of(connection: sqlite3.Connection, trigger: str, source: str, event_id: str) -> DeadLetter | None:
+    sql = f"SELECT {_LETTER} FROM dead_letters WHERE trigger = ? AND source = ? AND event_id = ?"
+    row = connection.execute(sql, (trigger, source, event_id)).fetchone()
     return None if row is None else _letter(row)
 
 

@@ -22,12 +22,30 @@ def advance(connection: sqlite3.Connection, cursor: str, position: int) -> None:
 def keep_dead_letter(connection: sqlite3.Connection, letter: DeadLetter) -> None:
     connection.execute(
         """INSERT INTO dead_letters
-               (id, trigger, source, event_id, event_type, reason, attempts, content_type, body, headers, kept_at, status)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'kept')
-           ON CONFLICT (trigger, source, event_id) DO UPDATE SET attempts = attempts + excluded.attempts, reason = excluded.reason""",
+               (id, trigger, source, event_id, event_type, reason, attempts, content_type, body, headers, kept_at, position, status)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'kept')
+           ON CONFLICT (trigger, source, event_id) DO UPDATE SET attempts = attempts + excluded.attempts, reason = excluded.reason,
+               status = CASE status WHEN 'discarded' THEN status ELSE 'kept' END""",
         (letter.id, letter.trigger, letter.source, letter.event_id, letter.event_type, letter.reason, letter.attempts,
-         letter.content_type, letter.body, strict_json.dumps_text(letter.headers), letter.kept_at),
+         letter.content_type, letter.body, strict_json.dumps_text(letter.headers), letter.kept_at, letter.position),
     )  # fmt: skip
+
+
+_PASSED = "what was away came back, and its reader has passed the event"
+
+
+def resolve_dead_letters(connection: sqlite3.Connection, triggers: Sequence[str], position: int) -> int:
+    """See JobStore. The reason tells a fault that passes (5xx, no answer) from one that does not."""
+    marks = ",".join("?" * len(triggers))
+    done = connection.execute(
+        f"""UPDATE dead_letters SET status = 'resolved', outcome = ?
+            WHERE status = 'kept' AND position IS NOT NULL AND (reason LIKE 'the subscriber answered 5%' OR reason LIKE '%no answer%')
+              AND ((trigger IN ({marks}) AND position <= ?)
+                   OR (event_type = 'dev.observatory.job.queued.v1'
+                       AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = substr(event_id, 5, 36) AND jobs.status = 'queued')))""",
+        (_PASSED, *triggers, position),
+    )
+    return done.rowcount
 
 
 def record_refusals(connection: sqlite3.Connection, refusals: Sequence[Refusal], now: int) -> None:

@@ -228,6 +228,58 @@ class DeadLetters:
             await store.keep_dead_letter(letter(number))
         assert await store.dead_letter_counts() == {"kept": 2}
 
+    async def test_a_dead_letter_is_found_by_what_could_not_be_handled(self, store: JobStore) -> None:
+        await store.keep_dead_letter(letter())
+        found = await store.dead_letter_of(letter().trigger, letter().source, letter().event_id)
+        assert found == letter()
+        assert await store.dead_letter_of("another", letter().source, letter().event_id) is None
+
+    async def test_what_became_of_a_dead_letter_is_an_event_of_its_stream_in_the_same_commit(self, store: JobStore) -> None:
+        await store.keep_dead_letter(letter())
+        about = {"id": letter().id, "trigger": letter().trigger, "event_source": letter().source, "event_id": letter().event_id,
+                 "event_type": letter().event_type}  # fmt: skip
+        tried = about | {"reason": None, "edited": False, "replayed_id": "1", "status": 503, "detail": "away", "outcome": "failed"}
+        await store.tell_of_dead_letter(letter().id, "replayed", tried, "eva")
+        assert ((kept := await store.dead_letter(letter().id)).status, kept.outcome) == ("kept", "failed (503): away")
+        await store.tell_of_dead_letter(letter().id, "replayed", tried | {"status": 200, "detail": None, "outcome": "delivered"}, "eva")
+        assert ((kept := await store.dead_letter(letter().id)).status, kept.outcome) == ("replayed", "delivered (200)")
+        await store.tell_of_dead_letter(letter().id, "discarded", about | {"reason": "a test"}, "eva")
+        assert ((kept := await store.dead_letter(letter().id)).status, kept.outcome) == ("discarded", "a test")
+        events = await store.events_of(f"deadletter/{letter().id}")
+        assert [(event.attribute("sequence"), event.type.split(".")[-2], event.attribute("actor")) for event in events] == [
+            ("1", "replayed", "eva"), ("2", "replayed", "eva"), ("3", "discarded", "eva")]  # fmt: skip
+
+    async def test_a_letter_that_dies_again_is_kept_again_but_not_once_it_was_discarded(self, store: JobStore) -> None:
+        await store.keep_dead_letter(letter())
+        about = {"id": letter().id, "trigger": letter().trigger, "event_source": letter().source, "event_id": letter().event_id,
+                 "event_type": letter().event_type}  # fmt: skip
+        sent = about | {"reason": None, "edited": False, "replayed_id": "1", "status": 200, "detail": None, "outcome": "delivered"}
+        await store.tell_of_dead_letter(letter().id, "replayed", sent, "eva")
+        await store.keep_dead_letter(letter())
+        assert (await store.dead_letter(letter().id)).status == "kept"
+        await store.tell_of_dead_letter(letter().id, "discarded", about | {"reason": "enough"}, "eva")
+        await store.keep_dead_letter(letter())
+        assert (await store.dead_letter(letter().id)).status == "discarded"
+
+    async def test_a_doorbell_whose_reader_has_passed_it_is_resolved_and_nothing_else(self, store: JobStore) -> None:
+        away = {"trigger": "metrics-engine", "reason": "the subscriber answered 503: away"}
+        await store.keep_dead_letter(letter(1, position=5, **away))
+        await store.keep_dead_letter(letter(2, position=7, **away))
+        await store.keep_dead_letter(letter(3, position=4, **{**away, "reason": "contract-violation: no"}))
+        await store.keep_dead_letter(letter(4, position=4, **{**away, "trigger": "webhook"}))
+        await store.keep_dead_letter(letter(5, **away))
+        assert await store.resolve_dead_letters(["metrics-engine"], 6) == 1
+        assert [(await store.dead_letter(letter(n).id)).status for n in range(1, 6)] == ["resolved", "kept", "kept", "kept", "kept"]
+
+    async def test_a_doorbell_for_a_job_that_is_queued_no_more_is_resolved(self, store: JobStore) -> None:
+        first, second = await submitted(store, request(), request())
+        for number, job_id in enumerate((first, second), 1):
+            await store.keep_dead_letter(letter(number, trigger="processor-default", reason="the subscriber answered 503", position=number,
+                                                event_type="dev.observatory.job.queued.v1", event_id=f"job/{job_id}/2"))  # fmt: skip
+        await claimed(store)
+        assert await store.resolve_dead_letters([], 0) == 1
+        assert [(await store.dead_letter(letter(n).id)).status for n in (1, 2)] == ["resolved", "kept"]
+
     async def test_an_unknown_dead_letter_is_not_found(self, store: JobStore) -> None:
         with pytest.raises(NotFound):
             await store.dead_letter("nowhere")
