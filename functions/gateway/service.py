@@ -8,11 +8,11 @@ from typing import Any
 
 from contracts import strict_json, validation
 from contracts.catalogue import Catalogue
-from contracts.errors import ContentTooLarge, ContractViolation, Fault, Forbidden, ObservatoryError, Refused, UnknownEventType, UnknownQueue
+from contracts.errors import Forbidden, ObservatoryError, Refused, UnknownEventType
 from contracts.event import Event
 from contracts.event_types import JOB_REQUESTED
+from contracts.intake import Intake
 from contracts.job import Job, JobRequest, JobStatus
-from contracts.times import from_rfc3339, to_micros
 from functions.gateway.waiting import Endings
 from functions.stores.job_store import JobStore, QueueState, Refusal, Submitted
 
@@ -64,7 +64,7 @@ class Gateway:
         self.endings = Endings(store)
         self._store = store
         self._catalogue = catalogue
-        self._queues = queues
+        self.intake = Intake(catalogue, queues, self.bounds.payload_bytes, self.bounds.timeout_seconds_max)
         self._refusals: list[Refusal] = []
         self._telling: asyncio.Task[None] | None = None
 
@@ -132,55 +132,13 @@ class Gateway:
             validation.validate_job_batch_item(document)
         else:
             validation.validate_job_request(document)
-        task = self._catalogue.get(document["type"])
-        payload = document.get("payload", {})
-        self._catalogue.payload_schema(task.type).check(payload, "/payload")
-        self._check_size(payload)
-        queue = document.get("queue", task.queue)
-        if queue not in self._queues:
-            raise UnknownQueue(f"there is no queue {queue!r}; known are {', '.join(sorted(self._queues))}",
-                               faults=[Fault("/queue", "not a declared queue")])  # fmt: skip
-        timeout = document.get("timeout_seconds", task.timeout_seconds)
-        if timeout > self.bounds.timeout_seconds_max:
-            raise ContractViolation(faults=[Fault("/timeout_seconds", f"at most {self.bounds.timeout_seconds_max:g}; "
-                                                  "raise OBSERVATORY_TIMEOUT_SECONDS_MAX to allow more")])  # fmt: skip
-        keys = origin.keys(document.get("idempotency_key") if in_batch else None)
-        return JobRequest(
-            type=task.type,
-            payload=payload,
-            task_version=task.version,
-            queue=queue,
-            priority=document.get("priority", task.priority),
-            max_attempts=document.get("max_attempts", task.max_attempts),
-            timeout_seconds=float(timeout),
-            backoff=task.backoff,
-            run_at=self._run_at(document),
-            expires_at=_instant(document, "expires_at"),
-            unique_key=document.get("unique_key"),
-            tags=document.get("tags", []),
-            parent_id=document.get("parent_id"),
-            depends_on=document.get("depends_on", []),
-            on_parent_failure=document.get("on_parent_failure", "cancel"),
-            actor=origin.actor,
-            source=origin.source,
-            source_id=origin.source_id,
-            traceparent=origin.traceparent,
-            cause=f"{origin.source} {origin.source_id}" if origin.source is not None else None,
-            keys=keys,
-            fingerprint=hashlib.sha256(strict_json.dumps(document)).digest() if keys else b"",
-        )
-
-    def _check_size(self, payload: Any) -> None:
-        if not payload:
-            return
-        size = len(strict_json.dumps(payload))
-        if size > self.bounds.payload_bytes:
-            raise ContentTooLarge(f"the payload has {size} bytes; at most {self.bounds.payload_bytes} are taken: "
-                                  "store it elsewhere and send its address", faults=[Fault("/payload", "too large")])  # fmt: skip
-
-    def _run_at(self, document: dict[str, Any]) -> int | None:
-        delay = document.get("delay_seconds")
-        return self._store.now() + to_micros(delay) if delay is not None else _instant(document, "run_at")
+        request = self.intake.request(document, self._store.now())
+        request.actor, request.traceparent = origin.actor, origin.traceparent
+        request.source, request.source_id = origin.source, origin.source_id
+        request.cause = f"{origin.source} {origin.source_id}" if origin.source is not None else None
+        request.keys = origin.keys(document.get("idempotency_key") if in_batch else None)
+        request.fingerprint = hashlib.sha256(strict_json.dumps(document)).digest() if request.keys else b""
+        return request
 
     # ---- waiting ----------------------------------------------------------------------------------------------
 
@@ -246,16 +204,6 @@ class Gateway:
 def _type_of(document: Any) -> str:
     kind = document.get("type") if isinstance(document, dict) else None
     return kind if isinstance(kind, str) else "unknown"
-
-
-def _instant(document: dict[str, Any], name: str) -> int | None:
-    text = document.get(name)
-    if text is None:
-        return None
-    try:
-        return from_rfc3339(text)
-    except (ValueError, OverflowError):
-        raise ContractViolation(faults=[Fault(f"/{name}", "an RFC 3339 instant with a zone, such as 2026-11-24T08:00:00Z")]) from None
 
 
 def _renumbered(request: JobRequest, answers: Sequence[Any]) -> JobRequest:
