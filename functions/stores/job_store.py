@@ -13,6 +13,7 @@ from contracts.event import Event
 from contracts.job import Attempt, Job, JobRequest
 from contracts.times import to_rfc3339
 from functions.stores.moves import Ending
+from functions.stores.retention import Checkpoint, Pruned, Retention
 
 PUBLISH_CURSOR = "relay"
 STATISTICS_CURSOR = "statistics"
@@ -210,6 +211,20 @@ class JobStore(Protocol):
     async def cursors(self) -> dict[str, int]: ...
     async def advance(self, cursor: str, position: int) -> None:
         """Moves a cursor forward (never back). May wait for a commit that happens anyway."""
+
+    # ---- retention ---------------------------------------------------------------------------------------------
+    async def prune(self, keep: Retention) -> Pruned:
+        """One small step: drops ended jobs that are old, or too many, with their events, attempts, steps and tags, and adds
+        the fold of what it drops to the checkpoint; never what a reader of the feed has not passed."""
+
+    async def prune_settled(self, before: int, before_minute: int) -> None:
+        """Drops settled dead letters and counters of refusals from before an instant, and the checkpoint's older minutes."""
+
+    async def checkpoint(self) -> Checkpoint | None:
+        """The sum of all that was dropped; None while the log is whole."""
+
+    async def pruned_states(self) -> dict[tuple[str, str, str], int]:
+        """(queue, type, status) -> how many jobs were dropped."""
 
     # ---- reading -----------------------------------------------------------------------------------------------
     async def job(self, job_id: str) -> Job:

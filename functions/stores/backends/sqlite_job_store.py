@@ -17,9 +17,10 @@ from functions.stores import commands as cmd
 from functions.stores.backends import sqlite_loading as loading
 from functions.stores.backends import sqlite_reading as reading
 from functions.stores.backends import sqlite_records as records
+from functions.stores.backends import sqlite_retention as retention
 from functions.stores.backends import sqlite_writing as writing
 from functions.stores.backends.sqlite_database import SqliteDatabase, one
-from functions.stores.backends.sqlite_state import SqlWrite, WriterState
+from functions.stores.backends.sqlite_state import SqlWrite, StateWrite, WriterState
 from functions.stores.clock import Clock, MonotonicClock, wall_clock
 from functions.stores.job_store import (
     Committed,
@@ -34,6 +35,7 @@ from functions.stores.job_store import (
     Tick,
 )
 from functions.stores.moves import Ending
+from functions.stores.retention import STATUSES, Checkpoint, Pruned, Retention
 
 Check = Callable[[Event], None]
 
@@ -59,6 +61,7 @@ class SqliteJobStore:
         self._source = ""
         self._callbacks: list[Committed] = []
         self._state = WriterState()
+        self._walk = retention.Walk()
 
     # ---- life -------------------------------------------------------------------------------------------------
 
@@ -70,7 +73,8 @@ class SqliteJobStore:
         connection = self.database.open()
         self._source = self._deployment(connection)
         if self._clock is None:
-            last = one(connection, "SELECT time FROM events ORDER BY position DESC LIMIT 1") or 0
+            last = one(connection, "SELECT max(time) FROM (SELECT time FROM (SELECT time FROM events ORDER BY position DESC LIMIT 1)"
+                       " UNION ALL SELECT as_of FROM checkpoints)") or 0  # fmt: skip
             self._clock = MonotonicClock(last + 1, self._wall)
         self._state = WriterState.load(connection)
         counts: dict[str, int] = defaultdict(int)
@@ -118,6 +122,8 @@ class SqliteJobStore:
         for command in batch:
             if isinstance(command, SqlWrite):
                 results[id(command)] = command.run(connection)
+            elif isinstance(command, StateWrite):
+                results[id(command)] = command.run(connection, state)
 
         def committed() -> None:
             self._state = state
@@ -150,6 +156,31 @@ class SqliteJobStore:
         if events:
             for callback in self._callbacks:
                 callback(events)
+
+    # ---- retention --------------------------------------------------------------------------------------------
+
+    async def prune(self, keep: Retention) -> Pruned:
+        now, walk = self.now(), self._walk
+        ended = sum(jobs for (_, _, status), jobs in self._state.counts.items() if status in STATUSES)
+        plan = await self.database.read(lambda connection: retention.plan(connection, keep, now, walk, ended))
+        done = Pruned(more=plan.more)
+        if plan:
+            done = await self.database.ask(StateWrite(lambda connection, state: retention.drop(connection, state, plan, now)))
+        self._walk = plan.walk
+        return done
+
+    async def prune_settled(self, before: int, before_minute: int) -> None:
+        def run(connection: sqlite3.Connection) -> None:
+            retention.drop_settled(connection, before)
+            retention.forget_minutes(connection, before_minute)
+
+        await self.database.ask(SqlWrite(run, lazy=True))
+
+    async def checkpoint(self) -> Checkpoint | None:
+        return await self.database.read(retention.checkpoint)
+
+    async def pruned_states(self) -> dict[tuple[str, str, str], int]:
+        return await self.database.read(retention.pruned_states)
 
     # ---- the moves --------------------------------------------------------------------------------------------
 

@@ -65,7 +65,11 @@ def _reserve_keys(connection: sqlite3.Connection, needs: cmd.Needs, unit: cmd.Un
     found = connection.execute(sql, (_json_list(key for key, _, _ in needs.keys),)).fetchall()
     unit.keys = {key: (job_id, fingerprint) for key, job_id, fingerprint in found}
     mine = {job_id for _, job_id, _ in needs.keys}
-    needs.job_ids.update(job_id for job_id, _ in unit.keys.values() if job_id not in mine)
+    theirs = {job_id for job_id, _ in unit.keys.values() if job_id not in mine}
+    needs.job_ids.update(theirs)
+    if theirs:
+        sql = "SELECT job_id, status FROM gone WHERE job_id IN (SELECT value FROM json_each(?))"
+        unit.gone = dict(connection.execute(sql, (_json_list(theirs),)).fetchall())
 
 
 def _load_uniques(connection: sqlite3.Connection, state: WriterState, needs: cmd.Needs, unit: cmd.Unit) -> None:

@@ -62,6 +62,14 @@ def load_queues(connection: sqlite3.Connection) -> dict[str, QueueRow]:
 
 
 @dataclass(slots=True)
+class StateWrite:
+    """A write that is no move, and changes what the writer knows."""
+
+    run: Callable[[sqlite3.Connection, WriterState], Any]
+    lazy: bool = False
+
+
+@dataclass(slots=True)
 class SqlWrite:
     """A write that is no move: runs after the moves, in the same transaction."""
 

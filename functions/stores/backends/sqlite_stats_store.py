@@ -1,21 +1,15 @@
 """`StatsStore` on SQLite, in the same file as the jobs: a fold's writes join a commit that happens anyway."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from contracts.statistics import ALL_TIME, Delta, Figures, State
-from functions.stores.backends.sqlite_database import SqliteDatabase, one, write_rows
+from functions.stores.backends.sqlite_database import SqliteDatabase, one
 from functions.stores.backends.sqlite_records import advance
 from functions.stores.backends.sqlite_state import SqlWrite
+from functions.stores.backends.sqlite_tables import PARTS, STATISTICS, add_delta, read_delta, read_part
 from functions.stores.job_store import STATISTICS_CURSOR
 from functions.stores.stats_store import Reading
-
-_TABLES = {
-    "states": ("statistics_states", ("queue", "type", "status"), "jobs"),
-    "sums": ("statistics_sums", ("minute", "queue", "type", "measure"), "value"),
-    "buckets": ("statistics_buckets", ("minute", "queue", "type", "measure", "bucket"), "count"),
-}
 
 
 class SqliteStatsStore:
@@ -39,7 +33,7 @@ class SqliteStatsStore:
         return await self._database.read(lambda connection: _series(connection, first, last))
 
     async def whole(self) -> tuple[int, Delta]:
-        return await self._database.read(lambda connection: (_cursor(connection), Delta(*(_rows(connection, name) for name in _TABLES))))
+        return await self._database.read(lambda connection: (_cursor(connection), read_delta(connection, STATISTICS)))
 
     async def prune(self, before_minute: int) -> int:
         return int(await self._database.ask(SqlWrite(lambda connection: _prune(connection, before_minute), lazy=True)))
@@ -54,19 +48,9 @@ class SqliteStatsStore:
 def _apply(connection: sqlite3.Connection, delta: Delta, after: int, upto: int) -> bool:
     if _cursor(connection) != after:
         return False
-    _add(connection, "states", delta.states)
-    _add(connection, "sums", delta.sums)
-    _add(connection, "buckets", delta.buckets)
+    add_delta(connection, STATISTICS, delta)
     advance(connection, STATISTICS_CURSOR, upto)
     return True
-
-
-def _add(connection: sqlite3.Connection, name: str, changes: Mapping[tuple[Any, ...], int]) -> None:
-    table, key, value = _TABLES[name]
-    columns = ", ".join(key)
-    rows = [(*cell, change) for cell, change in changes.items()]
-    write_rows(connection, f"INSERT INTO {table} ({columns}, {value})", rows,
-               f"ON CONFLICT ({columns}) DO UPDATE SET {value} = {value} + excluded.{value}")  # fmt: skip
 
 
 def _prune(connection: sqlite3.Connection, before_minute: int) -> int:
@@ -77,8 +61,8 @@ def _prune(connection: sqlite3.Connection, before_minute: int) -> int:
 
 
 def _clear(connection: sqlite3.Connection) -> None:
-    for table, _, _ in _TABLES.values():
-        connection.execute(f"DELETE FROM {table}")
+    for part in PARTS:
+        connection.execute(f"DELETE FROM {STATISTICS}_{part}")
     connection.execute("DELETE FROM cursors WHERE name = ?", (STATISTICS_CURSOR,))
 
 
@@ -89,13 +73,8 @@ def _cursor(connection: sqlite3.Connection) -> int:
     return one(connection, "SELECT position FROM cursors WHERE name = ?", (STATISTICS_CURSOR,)) or 0
 
 
-def _rows(connection: sqlite3.Connection, name: str) -> dict[Any, int]:
-    table, key, value = _TABLES[name]
-    return {row[:-1]: row[-1] for row in connection.execute(f"SELECT {', '.join(key)}, {value} FROM {table} WHERE {value} != 0")}
-
-
 def _states(connection: sqlite3.Connection) -> dict[State, int]:
-    return _rows(connection, "states")
+    return read_part(connection, STATISTICS, "states")
 
 
 def _figures(connection: sqlite3.Connection, first: int, last: int) -> Figures:

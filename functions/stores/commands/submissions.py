@@ -83,10 +83,14 @@ def _known(unit: Unit, job_id: str, request: JobRequest) -> Submitted | None:
         holder, fingerprint = unit.keys[key]
         if holder == job_id:
             continue
+        if holder not in unit.jobs and holder not in unit.gone:  # the job was dropped, and the key has had its day
+            unit.point_keys([key], (job_id, request.fingerprint))
+            continue
         if fingerprint != request.fingerprint:
             raise IdempotencyConflict
         unit.point_keys([key for key in request.keys if unit.keys[key][0] == job_id], (holder, fingerprint))
-        return Submitted(holder, unit.jobs[holder].status, created=False)
+        status = unit.jobs[holder].status if holder in unit.jobs else unit.gone[holder]
+        return Submitted(holder, status, created=False)
     return None
 
 

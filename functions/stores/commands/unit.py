@@ -42,6 +42,7 @@ class Unit:
     random: Callable[[], float]
     jobs: dict[str, Job] = field(default_factory=dict)
     keys: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    gone: dict[str, str] = field(default_factory=dict)  # dropped jobs that keys still stand for -> how they ended
     uniques: dict[tuple[str, str], Job] = field(default_factory=dict)
     effects: dict[tuple[str, str], Any] = field(default_factory=dict)
     claimable: dict[str, list[Job]] = field(default_factory=dict)
