@@ -137,7 +137,7 @@ class Gateway:
         request.source, request.source_id = origin.source, origin.source_id
         request.cause = f"{origin.source} {origin.source_id}" if origin.source is not None else None
         request.keys = origin.keys(document.get("idempotency_key") if in_batch else None)
-        request.fingerprint = hashlib.sha256(strict_json.dumps(document)).digest() if request.keys else b""
+        request.fingerprint = _fingerprint(document) if request.keys else b""
         return request
 
     # ---- waiting ----------------------------------------------------------------------------------------------
@@ -199,6 +199,11 @@ class Gateway:
             return None
         payload = validation.redact(self._catalogue.get(task_type).schema, document.get("payload"))
         return strict_json.dumps_text({**document, "payload": payload})[:SAMPLE_CHARACTERS]
+
+
+def _fingerprint(document: dict[str, Any]) -> bytes:
+    """SHA-256 of the canonical request as sent (rule 8); the key is none of it, so that a header and a batch name the same."""
+    return hashlib.sha256(strict_json.dumps({name: value for name, value in document.items() if name != "idempotency_key"})).digest()
 
 
 def _type_of(document: Any) -> str:

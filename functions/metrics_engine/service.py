@@ -5,17 +5,19 @@ them. What arrives while a fold is written waits and is folded together, so that
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 
 from contracts.errors import MalformedEvent, ObservatoryError, Passing
 from contracts.event import Event
 from contracts.event_types import EVENT_TYPES, TICK_TYPE
-from contracts.statistics import fold
+from contracts.statistics import fold, merge
 from functions.runtime.dead_letters import STRUCTURED, Consumer
 from functions.stores.event_log import EventLog
 from functions.stores.job_store import JobStore
 from functions.stores.stats_store import StatsStore
 
+log = logging.getLogger("observatory.metrics_engine")
 READ = 1_000
 FOLD = 2_000
 
@@ -94,7 +96,25 @@ class MetricsEngine(Consumer):
     async def _position(self) -> int:
         if self._cursor is None:
             self._cursor = await self._stats.cursor()
+            if self._cursor < await self._feed.dropped():
+                await self._begin_anew()
         return self._cursor
+
+    async def _begin_anew(self) -> None:
+        """Statistics that were lost, or are older than what retention dropped, begin at the checkpoint: its sums and the fold
+        of what is left below it, in one write with the cursor."""
+        await self._stats.clear()
+        checkpoint = await self._feed.checkpoint()
+        assert checkpoint is not None
+        delta, after = checkpoint.sums, 0
+        while after < checkpoint.position and (events := await self._feed.feed(after, READ)):
+            events = [event for event in events if event.position <= checkpoint.position]
+            delta, after = merge(delta, fold(events)), events[-1].position if events else checkpoint.position
+        again = await self._feed.checkpoint()
+        done = again is not None and again.position == checkpoint.position and again.jobs == checkpoint.jobs
+        if done and await self._stats.apply(delta, 0, checkpoint.position):
+            log.warning("the statistics were rebuilt from the checkpoint at %d", checkpoint.position, extra={"action": "statistics.rebuilt"})
+        self._cursor = await self._stats.cursor()
 
     async def _step(self) -> bool:
         """One fold, one write; False at the head of the feed."""

@@ -1,14 +1,14 @@
 """Read model: jobs, timelines, events, statistics, alerts and the live stream, read from the stores. It writes nothing."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from contracts.catalogue import Catalogue
 from contracts.errors import NotFound
 from contracts.event import Event
 from contracts.job import Job, JobStatus
-from contracts.statistics import ALL_TIME, MEASURES, MINUTE_MICROS, WINDOWS_MINUTES, Figures, Window, rates
+from contracts.statistics import ALL_TIME, MEASURES, MINUTE_MICROS, WINDOWS_MINUTES, Figures, State, Window, rates
 from contracts.times import MICROSECONDS, optional_rfc3339, to_rfc3339
 from functions.read_model import contract_list, dead_letter_view
 from functions.read_model.alerts import Alert, Situation, alerts
@@ -111,9 +111,10 @@ class ReadModel:
         """Counts, and what a screen shows of the last 1, 5 and 60 minutes; `as_of` is where the windows end."""
         now = self._store.now()
         windows = [Window(minutes, now) for minutes in WINDOWS_MINUTES]
-        reading, head = await asyncio.gather(
-            self._stats.read([(ALL_TIME, ALL_TIME), *((window.first, window.last) for window in windows)]), self._store.head()
-        )
+        reading, head, pruned = await asyncio.gather(
+            self._stats.read([(ALL_TIME, ALL_TIME), *((window.first, window.last) for window in windows)]),
+            self._store.head(), self._store.pruned_states(),
+        )  # fmt: skip
         since_ever, *figures = reading.ranges
         last = now // MINUTE_MICROS
         series = await self._stats.series(last - SERIES_MINUTES, last)
@@ -123,7 +124,8 @@ class ReadModel:
             "head": max(head, reading.position),
             "lag": max(head - reading.position, 0),
             "accepted": since_ever.total("accepted"),
-            **_counts(reading),
+            "dropped": sum(pruned.values()),
+            **_counts(_present(reading, pruned)),
             "totals": {measure: since_ever.total(measure) for measure in _COUNTED},
             "windows": [_window(window, part) for window, part in zip(windows, figures, strict=True)],
             "series": [_minute(minute, series.get(minute, {})) for minute in range(last - SERIES_MINUTES, last + 1)],
@@ -133,10 +135,11 @@ class ReadModel:
         """The business figures as Prometheus text."""
         from observability.business_metrics import BusinessFigures, business_metrics
 
-        reading, head, cursors, letters = await asyncio.gather(
-            self._stats.read([(ALL_TIME, ALL_TIME)]), self._store.head(), self._store.cursors(), self._store.dead_letter_counts()
-        )
-        figures = BusinessFigures(reading.states, reading.ranges[0], head, cursors, letters, self.hub.watchers)
+        reading, head, cursors, letters, pruned = await asyncio.gather(
+            self._stats.read([(ALL_TIME, ALL_TIME)]), self._store.head(), self._store.cursors(), self._store.dead_letter_counts(),
+            self._store.pruned_states(),
+        )  # fmt: skip
+        figures = BusinessFigures(_present(reading, pruned), reading.ranges[0], head, cursors, letters, self.hub.watchers)
         return await asyncio.to_thread(business_metrics, figures)
 
     # ---- what there is ----------------------------------------------------------------------------------------
@@ -217,11 +220,16 @@ def _without_payload(page: Page[Job]) -> list[Job]:
     return page.items
 
 
-def _counts(reading: Reading) -> Document:
+def _present(reading: Reading, pruned: Mapping[State, int]) -> dict[State, int]:
+    """The jobs that are there: those that retention dropped count in the sums since the beginning alone."""
+    return {state: jobs - pruned.get(state, 0) for state, jobs in reading.states.items() if jobs != pruned.get(state, 0)}
+
+
+def _counts(present: Mapping[State, int]) -> Document:
     states = dict.fromkeys(map(str, JobStatus), 0)
     types: dict[str, dict[str, int]] = {}
     queues: dict[str, dict[str, int]] = {}
-    for (queue, job_type, state), count in sorted(reading.states.items()):
+    for (queue, job_type, state), count in sorted(present.items()):
         for part in (states, types.setdefault(job_type, {}), queues.setdefault(queue, {})):
             part[state] = part.get(state, 0) + count
     return {"states": states, "types": types, "queues": queues}

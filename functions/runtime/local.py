@@ -118,6 +118,7 @@ class LocalSystem:
         self.timer = Timer(scheduler.tick, self.store.now, self.settings.tick_seconds)
         self.store.on_committed(self.timer.committed)
         self.timer.start((await scheduler.tick()).next_due_at)
+        self.sweeping = asyncio.create_task((await self.parts.sweeper()).sweep_on(self.settings.tick_seconds), name="retention")
 
     async def _serve(self, application: Any) -> None:
         import uvicorn
@@ -138,6 +139,7 @@ class LocalSystem:
 
     async def stop(self) -> None:
         """Takes no more, lets handlers finish within the grace, gives the rest back, and closes; nothing is lost."""
+        self.sweeping.cancel()
         await self.timer.stop()
         (await self.parts.gateway()).endings.close()
         await (await self.parts.read_model()).drain()

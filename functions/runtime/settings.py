@@ -9,6 +9,7 @@ from typing import Any
 
 from contracts.errors import ConfigurationError
 from functions.runtime.access import Rules, rules
+from functions.stores.retention import Keeping
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,6 +68,16 @@ class Settings:
     """How long a request body may take to arrive."""
     streams_max: int = 500
     """The most open live streams."""
+    keep_succeeded_days: float = 7.0
+    """How long succeeded jobs are kept; 0: for ever."""
+    keep_failed_days: float = 30.0
+    """How long failed and cancelled jobs are kept; 0: for ever."""
+    keep_jobs_max: int = 1_000_000
+    """The most ended jobs that are kept, the oldest go first; 0: any number."""
+    keep_others_days: float = 30.0
+    """How long settled dead letters, counters of refusals and the events of schedules' firings are kept; 0: for ever."""
+    keep_statistics_days: float = 31.0
+    """How long statistics are kept by the minute (the sums since the beginning stay); 0: for ever."""
     log_format: str = "auto"
     """people, json, or auto: people on a terminal, json elsewhere."""
     quiet: bool = False
@@ -98,6 +109,12 @@ class Settings:
     @property
     def task_modules(self) -> list[str]:
         return [name.strip() for name in self.tasks.split(",") if name.strip()]
+
+    @property
+    def keeping(self) -> Keeping:
+        return Keeping(
+            self.keep_succeeded_days, self.keep_failed_days, self.keep_jobs_max, self.keep_others_days, self.keep_statistics_days
+        )
 
     @property
     def rules(self) -> Rules:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from functions.processor.workers import WorkerPool
     from functions.read_model.service import ReadModel
     from functions.scheduler.service import Scheduler
+    from functions.scheduler.sweeping import Sweeper
     from functions.stores.job_store import JobStore, Recovered
     from functions.stores.stats_store import StatsStore
 
@@ -196,7 +197,12 @@ class Parts:
     async def _make_scheduler(self) -> "Scheduler":
         from functions.scheduler.service import Scheduler
 
-        return Scheduler(await self.job_store(), self._made.get("bell") or SilentBell(), self._readers_of_the_feed())
+        return Scheduler(await self.job_store(), self._made.get("bell") or SilentBell(), self._readers_of_the_feed(), await self.sweeper())
+
+    async def sweeper(self) -> "Sweeper":
+        from functions.scheduler.sweeping import Sweeper
+
+        return Sweeper(await self.job_store(), await self.stats_store(), self.settings.keeping)
 
     def _readers_of_the_feed(self) -> list[str]:
         """The Triggers of the metrics engine, which follows the feed by its cursor."""

@@ -8,9 +8,11 @@ from contracts.errors import Passing
 from contracts.event import Event
 from contracts.event_types import TICK_TYPE
 from functions.runtime.dead_letters import Consumer
+from functions.scheduler.sweeping import Sweeper
 from functions.stores.job_store import STATISTICS_CURSOR, JobStore, Tick
 
 log = logging.getLogger("observatory.scheduler")
+SWEEP_SECONDS = 5.0  # of a tick's request, at most
 
 
 class Bell(Protocol):
@@ -27,11 +29,12 @@ class Bell(Protocol):
 
 
 class Scheduler(Consumer):
-    """`readers` names the Triggers whose subscriber follows the feed by the cursor of the statistics."""
+    """`readers` names the Triggers whose subscriber follows the feed by the cursor of the statistics; `sweeper` drops what
+    is old when a tick comes as an event (a process that lives sweeps by itself)."""
 
-    def __init__(self, store: JobStore, bell: Bell, readers: Sequence[str] = ()) -> None:
+    def __init__(self, store: JobStore, bell: Bell, readers: Sequence[str] = (), sweeper: Sweeper | None = None) -> None:
         super().__init__(store)
-        self._store, self._bell, self._readers = store, bell, readers
+        self._store, self._bell, self._readers, self._sweeper = store, bell, readers, sweeper
 
     async def ready(self) -> None:
         await self._store.ping()
@@ -45,6 +48,8 @@ class Scheduler(Consumer):
             good = await self.valid(trigger, events)
             if any(event.type == TICK_TYPE for event in good):
                 await self.tick()
+                if self._sweeper is not None:
+                    await self._sweeper.sweep(SWEEP_SECONDS)
         except Passing:
             return [503] * len(events)
         return [200] * len(events)

@@ -27,12 +27,13 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What one step dropped; `more` says that another step would find work now."""
+    """What one step dropped; `more`: another step would find work now; `over`: more ended jobs are there than may be."""
 
     jobs: int = 0
     events: int = 0
     keys: int = 0
     more: bool = False
+    over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +48,19 @@ class Checkpoint:
     as_of: int
     jobs: int
     sums: Delta
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long things are kept, in days; 0 keeps for ever, and of `jobs_max` any number."""
+
+    succeeded_days: float = 7.0
+    failed_days: float = 30.0
+    jobs_max: int = 1_000_000
+    others_days: float = 30.0
+    statistics_days: float = 31.0
+
+    def retention(self) -> Retention:
+        days = {"succeeded": self.succeeded_days, "failed": self.failed_days, "cancelled": self.failed_days}
+        kept = {status: round(value * DAY_MICROS) for status, value in days.items() if value}
+        return Retention(kept, self.jobs_max or None, round(self.others_days * DAY_MICROS) or None)

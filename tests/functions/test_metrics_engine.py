@@ -15,6 +15,7 @@ from contracts.statistics import Delta, fold
 from functions.metrics_engine.service import MetricsEngine
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
+from functions.stores.retention import Retention
 from tests.support.stores import mixed_life, run_all, sqlite_store, submit
 
 
@@ -194,3 +195,33 @@ async def test_draining_waits_for_the_fold_in_hand(jobs: SqliteJobStore, stats: 
     await engine.drain()
     assert await handling
     await assert_equal_to_the_log(jobs, stats)
+
+
+async def test_lost_statistics_begin_at_the_checkpoint_and_are_equal_to_those_before(
+    jobs: SqliteJobStore, stats: SqliteStatsStore, engine: MetricsEngine
+) -> None:
+    await mixed_life(jobs)
+    await engine.catch_up()
+    await jobs.advance("relay", await jobs.head())
+    before = await stats.whole()
+    dropped = await jobs.prune(Retention({"succeeded": 0, "failed": 0, "cancelled": 0}))
+    assert dropped.jobs > 5
+    await stats.clear()
+    await MetricsEngine(jobs, stats).catch_up()
+    assert await stats.whole() == before
+    assert before[1] != fold(await jobs.feed(0, 10_000))
+
+
+async def test_statistics_older_than_what_was_dropped_are_built_anew(
+    jobs: SqliteJobStore, stats: SqliteStatsStore, engine: MetricsEngine
+) -> None:
+    await mixed_life(jobs)
+    await engine.catch_up()
+    await jobs.advance("relay", await jobs.head())
+    before = await stats.whole()
+    await jobs.prune(Retention({"succeeded": 0, "failed": 0, "cancelled": 0}))
+    old = await jobs.feed(0, 3)
+    await stats.clear()
+    await stats.apply(fold(old), 0, old[-1].position)  # a copy from before, brought back
+    await MetricsEngine(jobs, stats).catch_up()
+    assert await stats.whole() == before

@@ -8,6 +8,7 @@ from contracts.errors import StoreUnavailable
 from functions.stores.job_store import JobStore
 from tests.ports.job_store.feed import DeadLetters, Life, Lists, Refusals, TheFeed
 from tests.ports.job_store.random_life import RandomLives
+from tests.ports.job_store.retention import Retaining
 from tests.ports.job_store.running import Claims, Effects, Endings, Fencing, Leases, Progressing
 from tests.ports.job_store.soundness import assert_sound
 from tests.ports.job_store.steps import Laboratory
@@ -17,7 +18,7 @@ from tests.ports.job_store.wishes import Cancelling, Queues, Reopening, Reports,
 
 class JobStoreSuite(
     Submissions, Idempotency, UniqueKeys, Dependencies, Claims, Endings, Fencing, Leases, Effects, Progressing, Cancelling, Reopening, Time,
-    Queues, Reports, TheFeed, Lists, DeadLetters, Refusals, Life, RandomLives,
+    Queues, Reports, TheFeed, Lists, DeadLetters, Refusals, Life, RandomLives, Retaining,
 ):  # fmt: skip
     """Each test gets an open, empty store with the queues `default` and `bulk`; what it left is checked for soundness."""
 

@@ -163,7 +163,7 @@ class SqliteJobStore:
         now, walk = self.now(), self._walk
         ended = sum(jobs for (_, _, status), jobs in self._state.counts.items() if status in STATUSES)
         plan = await self.database.read(lambda connection: retention.plan(connection, keep, now, walk, ended))
-        done = Pruned(more=plan.more)
+        done = Pruned(more=plan.more, over=plan.over)
         if plan:
             done = await self.database.ask(StateWrite(lambda connection, state: retention.drop(connection, state, plan, now)))
         self._walk = plan.walk

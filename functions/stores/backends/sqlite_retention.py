@@ -59,6 +59,7 @@ class Plan:
     as_of: int = 0
     walk: Walk = field(default_factory=Walk)
     more: bool = False
+    over: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.jobs or self.told or self.keys)
@@ -82,7 +83,7 @@ def plan(connection: sqlite3.Connection, keep: Retention, now: int, walk: Walk, 
     return Plan(
         rows, [event[0] for event in told], keys, fold(Event(orjson.loads(body)) for _, _, _, body in dropped),
         max((event[0] for event in dropped), default=0), max((event[2] for event in dropped), default=0),
-        Walk(0 if at_end else number, position, key), more=not at_end or bool(told) or bool(keys),
+        Walk(0 if at_end else number, position, key), more=not at_end or bool(told) or bool(keys) or over > len(rows), over=over > len(rows),
     )  # fmt: skip
 
 
@@ -109,7 +110,7 @@ def _old_jobs(connection: sqlite3.Connection, keep: Retention, now: int, after: 
             return rows, 0, True  # what follows was accepted later still
         number = row[0]
         status, finished_at = row[5], row[6]
-        if status in STATUSES and (over > len(rows) or finished_at < before.get(status, -1)):
+        if status in STATUSES and (over > len(rows) or finished_at <= before.get(status, -1)):
             rows.append(Ended(*row[:7]))
     return rows, number, len(found) < WALK
 
@@ -164,7 +165,7 @@ def drop(connection: sqlite3.Connection, state: WriterState, plan: Plan, now: in
     ids = orjson.dumps([job.id for job in plan.jobs]).decode()
     now_there = dict(connection.execute("SELECT id, sequence FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (ids,)).fetchall())
     if any(now_there.get(job.id) != job.sequence for job in plan.jobs):
-        return Pruned(more=True)
+        return Pruned(more=True, over=plan.over)
     _remember(connection, plan, now)
     _drop_jobs(connection, ids)
     connection.execute("DELETE FROM idempotency WHERE key IN (SELECT value FROM json_each(?))", (orjson.dumps(plan.keys).decode(),))
@@ -178,7 +179,7 @@ def drop(connection: sqlite3.Connection, state: WriterState, plan: Plan, now: in
             (plan.position, plan.as_of, len(plan.jobs)),
         )
         add_delta(connection, CHECKPOINT, plan.sums)
-    return Pruned(len(plan.jobs), sum(job.sequence for job in plan.jobs) + len(plan.told), len(plan.keys), plan.more)
+    return Pruned(len(plan.jobs), sum(job.sequence for job in plan.jobs) + len(plan.told), len(plan.keys), plan.more, plan.over)
 
 
 def _remember(connection: sqlite3.Connection, plan: Plan, now: int) -> None:

@@ -1,0 +1,56 @@
+"""Retention: drops what is old in small steps, and rests between them so that nobody notices."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from contracts.errors import ObservatoryError
+from contracts.statistics import MINUTE_MICROS
+from functions.stores.job_store import JobStore
+from functions.stores.retention import DAY_MICROS, Keeping
+from functions.stores.stats_store import StatsStore
+
+log = logging.getLogger("observatory.retention")
+REST = 4.0  # how many times as long as a step took it rests: a fifth of the time at most
+REST_WHEN_FULL = 0.25  # more ended jobs than may be: the load makes them faster than a rested sweep drops them
+
+
+class Sweeper:
+    """`sleep` rests; a test hands in its own."""
+
+    def __init__(self, store: JobStore, stats: StatsStore, keeping: Keeping, sleep: Callable[[float], "asyncio.Future[None]"] | None = None) -> None:
+        self._store, self._stats, self._keeping = store, stats, keeping
+        self._sleep = sleep or asyncio.sleep
+
+    async def sweep(self, budget_seconds: float) -> int:
+        """Drops what may go, for so long at most; returns how many jobs went. Raises StoreUnavailable."""
+        keep, end, jobs = self._keeping.retention(), time.monotonic() + budget_seconds, 0
+        await self._settled()
+        while time.monotonic() < end:
+            begun = time.monotonic()
+            done = await self._store.prune(keep)
+            jobs += done.jobs
+            if not done.more:
+                break
+            await self._sleep((time.monotonic() - begun) * (REST_WHEN_FULL if done.over else REST))
+        if jobs:
+            log.info("%d ended jobs were dropped", jobs, extra={"action": "jobs.dropped"})
+        return jobs
+
+    async def _settled(self) -> None:
+        now = self._store.now()
+        before_minute = (now - round(self._keeping.statistics_days * DAY_MICROS)) // MINUTE_MICROS if self._keeping.statistics_days else 0
+        if self._keeping.others_days:
+            await self._store.prune_settled(now - round(self._keeping.others_days * DAY_MICROS), max(before_minute, 0))
+        if before_minute > 0:
+            await self._stats.prune(before_minute)
+
+    async def sweep_on(self, every_seconds: float) -> None:
+        """For a process that lives: sweeps again and again."""
+        while True:
+            try:
+                await self.sweep(every_seconds)
+            except ObservatoryError as error:
+                log.warning("nothing was dropped: %s", error, extra={"action": "retention.failed"})
+            await asyncio.sleep(every_seconds)
