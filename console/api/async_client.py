@@ -100,12 +100,12 @@ class AsyncClient:
         return await self._run(reading.job(job_id, self.patience))
 
     async def jobs(
-        self, *, state: Filter = None, type: Filter = None, queue: Filter = None, tag: Filter = None, id: Filter = None,
+        self, q: str | None = None, *, state: Filter = None, type: Filter = None, queue: Filter = None, tag: Filter = None, id: Filter = None,
         page_size: int = reading.PAGE,
     ) -> AsyncIterator[JobDocument]:  # fmt: skip
         cursor: str | None = None
         while True:
-            page = await self.jobs_page(state=state, type=type, queue=queue, tag=tag, id=id, limit=page_size, cursor=cursor)
+            page = await self.jobs_page(q=q, state=state, type=type, queue=queue, tag=tag, id=id, limit=page_size, cursor=cursor)
             for item in page["items"]:
                 yield item
             cursor = page.get("next_cursor")

@@ -128,13 +128,13 @@ class Client:
         return self._run(reading.job(job_id, self.patience))
 
     def jobs(
-        self, *, state: Filter = None, type: Filter = None, queue: Filter = None, tag: Filter = None, id: Filter = None,
+        self, q: str | None = None, *, state: Filter = None, type: Filter = None, queue: Filter = None, tag: Filter = None, id: Filter = None,
         page_size: int = reading.PAGE,
     ) -> Iterator[JobDocument]:  # fmt: skip
-        """Jobs that every filter fits, newest first, read page by page as the iterator goes."""
+        """Jobs that fit the query `q` and every filter, newest first, read page by page as the iterator goes."""
         cursor: str | None = None
         while True:
-            page = self.jobs_page(state=state, type=type, queue=queue, tag=tag, id=id, limit=page_size, cursor=cursor)
+            page = self.jobs_page(q=q, state=state, type=type, queue=queue, tag=tag, id=id, limit=page_size, cursor=cursor)
             yield from page["items"]
             cursor = page.get("next_cursor")
             if cursor is None:

@@ -1,4 +1,4 @@
-"""list: jobs that fit filters, newest first."""
+"""list: jobs that fit a query, newest first."""
 
 import argparse
 import json
@@ -9,13 +9,21 @@ from typing import Any
 from console import exits, timeline
 from console.payloads import BadArgument
 from console.session import Session
-from console.text import Column, Row, duration, state_cell
+from console.text import Column, Row, clean, duration, state_cell, width
 from console.verbs.times import now_text
+from contracts.errors import MalformedQuery
 from contracts.job import JobStatus
+from contracts.query import parse as read_query
+from contracts.query.fields import names
 
 EXAMPLES = """examples:
-  list --state failed,retrying --type text.statistics
-  list --tag nightly --all --json
+  list 'state:failed,retrying type:text.statistics age<1h'
+  list 'tag:nightly -state:succeeded' --all --json
+  list 'error:"no such file" OR payload.path:README.md'
+  list '-queue:bulk duration>2s'
+
+Terms side by side must all hold; OR between terms, - before a term, parentheses. Words alone are searched in payload,
+error and output. Fields: """ + names() + """.
 """
 PAGE = 200
 COLUMNS = (
@@ -24,7 +32,20 @@ COLUMNS = (
 )  # fmt: skip
 
 
+_TERM = "\0"  # stands before an argument that argparse must not take for an option
+
+
+def parse(parser: argparse.ArgumentParser, argv: list[str], namespace: argparse.Namespace) -> argparse.Namespace:
+    """Reads the arguments; a query may begin with a minus sign, and `-h` is the only short option."""
+    configure(parser)
+    marked = [_TERM + text if text[:1] == "-" and text[:2] != "--" and text != "-h" else text for text in argv]
+    found = parser.parse_intermixed_args(marked, namespace)
+    found.query = [text.removeprefix(_TERM) for text in found.query]
+    return found
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("query", nargs="*", metavar="QUERY", help="which jobs (all); quote it for the shell")
     filters = parser.add_argument_group("filters (each may hold several values, joined by commas)")
     filters.add_argument("--state", type=_states, help=", ".join(JobStatus))
     for name in ("type", "queue", "tag", "id"):
@@ -63,14 +84,27 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
     return exits.OK
 
 
+def _query(session: Session, arguments: argparse.Namespace) -> str | None:
+    """The query as given, or None. Raises BadArgument, after showing the place of the fault."""
+    text = " ".join(arguments.query)
+    try:
+        read_query(text)
+    except MalformedQuery as fault:
+        session.note(clean(text))
+        session.note(" " * width(clean(text[: fault.offset])) + "^" * min(fault.length, 60))
+        raise BadArgument(fault.message) from None
+    return text or None
+
+
 def _pages(session: Session, arguments: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
     if arguments.everything and arguments.limit != 20:
         raise BadArgument("give --limit or --all, not both")
     left = 10**12 if arguments.everything else arguments.limit
+    query = _query(session, arguments)
     filters = {name: getattr(arguments, name) for name in ("state", "type", "queue", "tag", "id")}
     cursor: str | None = None
     while left > 0:
-        page = session.client.jobs_page(**filters, limit=min(left, PAGE), cursor=cursor)
+        page = session.client.jobs_page(q=query, **filters, limit=min(left, PAGE), cursor=cursor)
         yield page
         left -= len(page["items"])
         cursor = page.get("next_cursor")

@@ -7,6 +7,6 @@ Terms side by side must all hold; `OR` binds tighter than that; `-` negates; par
 
 from contracts.query.completion import Typed, suggestions, typed_at
 from contracts.query.parser import parse
-from contracts.query.syntax import EVERYTHING, Query
+from contracts.query.syntax import EVERYTHING, Query, query_of
 
-__all__ = ["EVERYTHING", "Query", "Typed", "parse", "suggestions", "typed_at"]
+__all__ = ["EVERYTHING", "Query", "Typed", "parse", "query_of", "suggestions", "typed_at"]

@@ -1,6 +1,6 @@
 """Whether a job fits a query, in plain Python: what every store's answer must equal."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from operator import eq, ge, gt, le, lt
 
@@ -25,17 +25,17 @@ class Subject:
 
     @cached_property
     def error_texts(self) -> list[list[str]]:
-        return [words(text) for text in error_texts(self.job)]
+        return [words(text) for text in error_parts(self.job.error)]
 
     @cached_property
     def texts(self) -> list[list[str]]:
         return [*(words(text) for text in payload_texts(self.job.payload)), *self.error_texts, *map(words, self.outputs)]
 
 
-def error_texts(job: Job) -> Iterator[str]:
+def error_parts(error: Mapping[str, object] | None) -> Iterator[str]:
     """The error's parts that are texts."""
     for part in ("type", "message", "traceback"):
-        text = (job.error or {}).get(part)
+        text = (error or {}).get(part)
         if isinstance(text, str):
             yield text
 

@@ -8,6 +8,7 @@ from contracts.catalogue import Catalogue
 from contracts.errors import NotFound
 from contracts.event import Event
 from contracts.job import Job, JobStatus
+from contracts.query import EVERYTHING, Query
 from contracts.statistics import ALL_TIME, MEASURES, MINUTE_MICROS, WINDOWS_MINUTES, Figures, State, Window, rates
 from contracts.times import MICROSECONDS, optional_rfc3339, to_rfc3339
 from functions.read_model import contract_list, dead_letter_view
@@ -15,7 +16,7 @@ from functions.read_model.alerts import Alert, Situation, alerts
 from functions.read_model.stream import Hub
 from functions.read_model.why_waiting import why_waiting
 from functions.runtime.redaction import Redactor
-from functions.stores.job_store import JobFilter, JobStore, Page, QueueState
+from functions.stores.job_store import JobPage, JobStore, QueueState
 from functions.stores.stats_store import Reading, StatsStore
 
 SERIES_MINUTES = 60
@@ -67,9 +68,11 @@ class ReadModel:
         """A job with `why_waiting`. Raises JobNotFound."""
         return (await self._shown([await self._store.job(job_id)]))[0]
 
-    async def jobs(self, where: JobFilter, limit: int, cursor: str | None) -> Document:
+    async def jobs(self, where: Query, limit: int, cursor: str | None) -> Document:
+        """Jobs that fit, whole as of position `head` of the feed. Raises QueryTooSlow, IndexBehind."""
         page = await self._store.jobs(where, limit, cursor)
-        return self._list(await self._shown(page.items), page.next_cursor)
+        progress = {"indexed_to": page.indexed_to, "head": page.head, "complete": True}
+        return self._list(await self._shown(page.items), page.next_cursor) | progress
 
     async def _shown(self, jobs: Sequence[Job]) -> list[Document]:
         queued = any(job.status == "queued" for job in jobs)
@@ -187,7 +190,7 @@ class ReadModel:
     async def overview(self) -> Document:
         """What the index page shows."""
         jobs, counts, queues, found = await asyncio.gather(
-            self._store.jobs(JobFilter(), 20, None), self._store.counts(), self._store.queues(), self._alerts()
+            self._store.jobs(EVERYTHING, 20, None), self._store.counts(), self._store.queues(), self._alerts()
         )
         states = dict.fromkeys(map(str, JobStatus), 0)
         for (_, _, state), count in counts.items():
@@ -214,7 +217,7 @@ _COUNTED = (*dict.fromkeys(MEASURES.values()), "timed_out", "lease_lost", "worke
 _CHARTED = ("accepted", "started", "succeeded", "failed", "retrying", "cancelled", "refused")
 
 
-def _without_payload(page: Page[Job]) -> list[Job]:
+def _without_payload(page: JobPage) -> list[Job]:
     for job in page.items:
         job.payload = None
     return page.items

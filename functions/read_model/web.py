@@ -10,11 +10,11 @@ from contracts.access import Role
 from contracts.errors import Fault, MalformedRequest, NotFound
 from contracts.event_types import EVENT_TYPES, full_name
 from contracts.job import JobStatus
+from contracts.query import Query, parse, query_of
 from functions.read_model.event_stream import EventStream
 from functions.read_model.service import ReadModel
 from functions.read_model.stream import EVERYTHING, Wanted
 from functions.runtime.http import Route, json_response, query_number, refuse_unknown_query
-from functions.stores.job_store import JobFilter
 
 PAGE, PAGE_MOST = 50, 500
 TIMELINE_MOST = 10_000
@@ -57,17 +57,21 @@ def page_of(request: Request, most: int = PAGE_MOST, default: int = PAGE) -> tup
 # ---- jobs -------------------------------------------------------------------------------------------------------
 
 
+def wanted_jobs(query: QueryParams) -> Query:
+    """`q` in the query language, together with the parameters that stand for its commonest terms. Raises MalformedRequest.
+
+    Values of `state`, `type`, `queue` and `id` are alternatives; a job must have every `tag`.
+    """
+    if len(query.getlist("q")) > 1:
+        raise MalformedRequest("q is given more than once", faults=[Fault("/q", "write all terms into one q, side by side")])
+    states = values_of(query, "state", tuple(map(str, JobStatus)))
+    given = [query_of("state", states), *(query_of(name, values_of(query, name)) for name in ("type", "queue", "id"))]
+    return parse(query.get("q", "")).and_also(*given, *(query_of("tag", [tag]) for tag in values_of(query, "tag")))
+
+
 async def list_jobs(model: ReadModel, request: Request) -> Response:
-    refuse_unknown_query(request, ("state", "type", "queue", "tag", "id", "limit", "cursor"))
-    query = request.query_params
-    where = JobFilter(
-        ids=values_of(query, "id"),
-        states=values_of(query, "state", tuple(map(str, JobStatus))),
-        types=values_of(query, "type"),
-        queues=values_of(query, "queue"),
-        tags=values_of(query, "tag"),
-    )
-    return json_response(await model.jobs(where, *page_of(request)))
+    refuse_unknown_query(request, ("q", "state", "type", "queue", "tag", "id", "limit", "cursor"))
+    return json_response(await model.jobs(wanted_jobs(request.query_params), *page_of(request)))
 
 
 async def show_job(model: ReadModel, request: Request, job_id: str) -> Response:

@@ -80,6 +80,7 @@ class LocalSystem:
         self.metrics_engine = await self.parts.metrics_engine()
         await self._start_delivery()
         await self._start_time()
+        await self.parts.open_search()
         await self._serve(application)
 
     async def _rescue(self) -> int:

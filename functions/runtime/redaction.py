@@ -1,7 +1,9 @@
 """Hides what a task's schema marks with `x-secret` on every way out of the store."""
 
+import hashlib
 from typing import Any
 
+from contracts import strict_json
 from contracts.catalogue import Catalogue
 from contracts.event import Event
 from contracts.event_types import EVENT_TYPES, JOB_ACCEPTED, JOB_REQUESTED, full_name
@@ -22,6 +24,11 @@ class Redactor:
     def hides(self) -> bool:
         """Whether any known type has a secret."""
         return bool(self._schemas)
+
+    @property
+    def version(self) -> str:
+        """Another whenever `payload` may answer otherwise."""
+        return hashlib.sha256(strict_json.dumps(self._schemas)).hexdigest()[:16]
 
     def understands(self, event: Event) -> bool:
         """Whether it can be told which parts of this event, of whatever origin, are secret."""

@@ -75,6 +75,13 @@ class Parts:
         await store.declare_queues([(q.name, q.max_running, q.rate_per_second, q.paused) for q in self.queues().values()])
         return store
 
+    async def open_search(self) -> None:
+        """Lets jobs be found by what may be seen of them."""
+        from functions.runtime.redaction import Redactor
+
+        redactor = Redactor(await self.catalogue())
+        await (await self.job_store()).open_search(redactor.payload, redactor.version)
+
     async def stats_store(self) -> "StatsStore":
         from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
 
@@ -178,6 +185,7 @@ class Parts:
     async def _make_read_model(self) -> "ReadModel":
         from functions.read_model.service import ReadModel
 
+        await self.open_search()
         return ReadModel(
             await self.job_store(), await self.stats_store(), await self.catalogue(), name=self.settings.name,
             streams_max=self.settings.streams_max, instances=self._instances, hosted=self.hosted,

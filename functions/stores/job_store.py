@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from contracts.errors import ObservatoryError
 from contracts.event import Event
 from contracts.job import Attempt, Job, JobRequest
+from contracts.query import Query
 from contracts.times import to_rfc3339
 from functions.stores.moves import Ending
 from functions.stores.retention import Checkpoint, Pruned, Retention
@@ -100,17 +101,6 @@ class DeadLetter:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class JobFilter:
-    """Every given part must hold. Empty tuples and None mean any."""
-
-    ids: tuple[str, ...] = ()
-    states: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
-    queues: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-
-
 Item = TypeVar("Item")
 
 
@@ -120,6 +110,19 @@ class Page(Generic[Item]):
 
     items: list[Item]
     next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """A page of jobs that fit a query, whole as of position `head` of the feed.
+
+    The search index had come to `indexed_to`; jobs that changed after it were looked at one by one.
+    """
+
+    items: list[Job]
+    next_cursor: str | None
+    indexed_to: int
+    head: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +233,20 @@ class JobStore(Protocol):
     async def job(self, job_id: str) -> Job:
         """Raises JobNotFound."""
 
-    async def jobs(self, where: JobFilter, limit: int, cursor: str | None) -> Page[Job]:
-        """Newest first, by keyset: jobs that arrive meanwhile neither shift nor repeat a page."""
+    async def jobs(self, where: Query, limit: int, cursor: str | None) -> JobPage:
+        """Jobs that fit, newest first, exactly those that `Query.matches` says, with what `open_search` lets it see.
+
+        By keyset: jobs that arrive or change meanwhile neither shift nor repeat a page, and ages and durations are those of
+        the first page's instant. Raises QueryTooSlow or IndexBehind rather than answering in part, and MalformedRequest for
+        a cursor that is none.
+        """
+
+    async def open_search(self, shown: Callable[[str, Any], Any], version: str) -> None:
+        """Lets queries read payloads, error and output, and keeps whatever index there is for it, off the way of writes.
+
+        `shown(type, payload)` gives as much of a payload as may be seen: the rest cannot be searched. `version` differs
+        whenever `shown` does; an index made under another is made anew. May be called again.
+        """
 
     async def events_of(self, stream: str, after_sequence: int = 0, limit: int = 10_000) -> list[Event]: ...
     async def recent_events(self, limit: int, before: int | None, event_type: str | None) -> list[Event]:

@@ -139,3 +139,17 @@ def test_the_demo_agrees_with_wc_and_sha256sum(system: System) -> None:
         assert file["sha256"] == digest
     listing = "".join(f"{file['sha256']}  {file['path']}\n" for file in found["items"])
     assert found["digest_of_digests"] == hashlib.sha256(listing.encode()).hexdigest()
+
+
+def test_list_takes_a_query_and_points_at_its_fault(system: System) -> None:
+    mine, other = (system.submit("text.statistics", {"text": f"so say {who}"}, tags=["asked"]) for who in ("anna", "otto"))
+    for query, expected in {
+        "tag:asked anna": [mine],
+        'tag:asked "say otto" OR payload.text:none': [other],
+        "-anna tag:asked": [other],
+    }.items():
+        assert [job["id"] for job in answer(console(system, "list", query, "--json"))["items"]] == expected
+    assert [job["id"] for job in answer(console(system, "list", "tag:asked", "-otto", "--json"))["items"]] == [mine]
+    wrong = console(system, "list", "tag:asked sate:failed")
+    assert wrong.returncode == 2
+    assert "\n          ^^^^\n" in wrong.stderr and "did you mean state?" in wrong.stderr

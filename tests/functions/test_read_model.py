@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -238,3 +238,19 @@ def test_a_secret_appears_on_no_way_out(tmp_path: Path) -> None:
         assert told and SECRET not in "".join(told)
         stream.close()
     assert SECRET not in system.said()
+
+
+def test_jobs_are_found_by_a_query(system: System) -> None:
+    job_id = system.submit("text.statistics", {"text": "a needle in hay"}, tags=["sought"])
+    system.ended(job_id)
+    query = quote('tag:sought "needle in hay" state:succeeded')
+    page = system.request("GET", f"/v1/jobs?q={query}&queue=default").json()
+    assert [job["id"] for job in page["items"]] == [job_id]
+    assert page["complete"] is True and 0 <= page["indexed_to"] <= page["head"]
+
+
+def test_the_fault_of_a_query_is_told_with_its_place(system: System) -> None:
+    answer = system.request("GET", "/v1/jobs?q=tag:a%20sate:failed")
+    assert answer.status == 400
+    (fault,) = answer.json()["faults"]
+    assert (fault["pointer"], fault["offset"]) == ("/q", 6) and "did you mean state?" in fault["detail"]

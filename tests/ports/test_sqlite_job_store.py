@@ -1,6 +1,5 @@
 """`JobStore` on SQLite: the suite, and what is SQLite's own."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,16 +28,6 @@ class SqliteLaboratory:
 
     def pass_seconds(self, seconds: float) -> None:
         self.clock.advance(seconds)
-
-
-MEMORY = Path("/dev/shm")
-
-
-@pytest.fixture
-def quick_folder() -> Iterator[Path]:
-    """In memory where there is such a place: behaviour is the same there, and each commit costs no disk."""
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None, prefix="observatory-") as folder:
-        yield Path(folder)
 
 
 class TestSqliteJobStore(JobStoreSuite):

@@ -142,8 +142,7 @@ class SqliteDatabase:
         try:
             connection = getattr(self._reader_local, "connection", None)
             if connection is None:
-                connection = self._reader_local.connection = self._connect()
-                connection.execute("PRAGMA query_only = ON")
+                connection = self._reader_local.connection = self.connect_reader()
                 self._reader_connections.append(connection)
             connection.execute("BEGIN")
             try:
@@ -152,6 +151,12 @@ class SqliteDatabase:
                 connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise StoreUnavailable(f"the job store cannot be read: {error}") from error
+
+    def connect_reader(self) -> sqlite3.Connection:
+        """A further connection that only reads; who takes it closes it."""
+        connection = self._connect()
+        connection.execute("PRAGMA query_only = ON")
+        return connection
 
     def _connect(self) -> sqlite3.Connection:
         try:

@@ -12,6 +12,7 @@ from contracts.errors import NotFound, ObservatoryError, UnknownQueue
 from contracts.event import Event
 from contracts.ids import UuidSequence
 from contracts.job import Attempt, Job, JobRequest
+from contracts.query import Query
 from contracts.times import to_micros
 from functions.stores import commands as cmd
 from functions.stores.backends import sqlite_loading as loading
@@ -20,12 +21,13 @@ from functions.stores.backends import sqlite_records as records
 from functions.stores.backends import sqlite_retention as retention
 from functions.stores.backends import sqlite_writing as writing
 from functions.stores.backends.sqlite_database import SqliteDatabase, one
+from functions.stores.backends.sqlite_search import SqliteSearch
 from functions.stores.backends.sqlite_state import SqlWrite, StateWrite, WriterState
 from functions.stores.clock import Clock, MonotonicClock, wall_clock
 from functions.stores.job_store import (
     Committed,
     DeadLetter,
-    JobFilter,
+    JobPage,
     Lease,
     Page,
     QueueState,
@@ -38,6 +40,7 @@ from functions.stores.moves import Ending
 from functions.stores.retention import STATUSES, Checkpoint, Pruned, Retention
 
 Check = Callable[[Event], None]
+ABOVE_ALL = 1 << 62
 
 
 class SqliteJobStore:
@@ -62,6 +65,7 @@ class SqliteJobStore:
         self._callbacks: list[Committed] = []
         self._state = WriterState()
         self._walk = retention.Walk()
+        self.search = SqliteSearch(database)
 
     # ---- life -------------------------------------------------------------------------------------------------
 
@@ -91,6 +95,7 @@ class SqliteJobStore:
         return str(source)
 
     async def close(self) -> None:
+        await self.search.close()
         await self.database.close()
 
     async def ping(self) -> None:
@@ -269,8 +274,14 @@ class SqliteJobStore:
     async def job(self, job_id: str) -> Job:
         return await self.database.read(lambda connection: reading.job(connection, job_id))
 
-    async def jobs(self, where: JobFilter, limit: int, cursor: str | None) -> Page[Job]:
-        return await self.database.read(lambda connection: reading.jobs(connection, where, limit, cursor))
+    async def jobs(self, where: Query, limit: int, cursor: str | None) -> JobPage:
+        before, now = (ABOVE_ALL, self.now()) if cursor is None else reading.decode_numbers(cursor)
+        found = await self.search.find(where, now, before, limit + 1)
+        following = reading.encode_cursor(f"{found.jobs[limit - 1][0]}-{now}") if len(found.jobs) > limit else None
+        return JobPage([job for _, job in found.jobs[:limit]], following, found.indexed_to, found.head)
+
+    async def open_search(self, shown: Callable[[str, Any], Any], version: str) -> None:
+        await self.search.open(shown, f"{self._source} {version}")
 
     async def events_of(self, stream: str, after_sequence: int = 0, limit: int = 10_000) -> list[Event]:
         return await self.database.read(lambda connection: reading.events_of(connection, stream, after_sequence, limit))

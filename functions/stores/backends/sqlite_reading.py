@@ -14,7 +14,7 @@ from contracts.job import Attempt, Job
 from contracts.times import to_rfc3339
 from functions.stores.backends import sqlite_rows as rows
 from functions.stores.backends.sqlite_database import one
-from functions.stores.job_store import DeadLetter, JobFilter, Page, QueueState
+from functions.stores.job_store import DeadLetter, Page, QueueState
 
 
 def encode_cursor(value: str | int) -> str:
@@ -30,11 +30,12 @@ def decode_cursor(cursor: str) -> str:
         raise _bad_cursor() from None
 
 
-def decode_number(cursor: str) -> int:
-    text = decode_cursor(cursor)
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+def decode_numbers(cursor: str) -> tuple[int, int]:
+    """The two numbers of a cursor `NUMBER-NUMBER`."""
+    parts = decode_cursor(cursor).split("-")
+    if len(parts) != 2 or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
         raise _bad_cursor()
-    return int(text)
+    return int(parts[0]), int(parts[1])
 
 
 def _bad_cursor() -> MalformedRequest:
@@ -49,26 +50,6 @@ def job(connection: sqlite3.Connection, job_id: str) -> Job:
     if row is None:
         raise JobNotFound(f"there is no job {job_id}")
     return rows.job_of(row)
-
-
-def jobs(connection: sqlite3.Connection, where: JobFilter, limit: int, cursor: str | None) -> Page[Job]:
-    """Newest first. The narrowest index is SQLite's choice; each ends in the number, so a page is one range of it."""
-    conditions: list[str] = ["1"]
-    values: list[Any] = []
-    for column, wanted in (("id", where.ids), ("status", where.states), ("type", where.types), ("queue", where.queues)):
-        if wanted:
-            conditions.append(f"{column} IN ({','.join('?' * len(wanted))})")
-            values += list(wanted)
-    for tag in where.tags:
-        conditions.append("number IN (SELECT job_number FROM tags WHERE tag = ?)")
-        values.append(tag)
-    if cursor is not None:
-        conditions.append("number < ?")
-        values.append(decode_number(cursor))
-    sql = f"SELECT number, {rows.COLUMNS} FROM jobs WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?"
-    found = connection.execute(sql, (*values, limit + 1)).fetchall()
-    items = [rows.job_of(row[1:]) for row in found[:limit]]
-    return Page(items, encode_cursor(found[limit - 1][0]) if len(found) > limit else None)
 
 
 def attempts(connection: sqlite3.Connection, job_id: str) -> list[Attempt]:

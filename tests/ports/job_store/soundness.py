@@ -4,8 +4,9 @@ from collections import Counter, defaultdict
 
 from contracts.event import Event
 from contracts.job import is_allowed
+from contracts.query import EVERYTHING
 from contracts.validation import validate_event
-from functions.stores.job_store import JobFilter, JobStore
+from functions.stores.job_store import JobStore
 from tests.ports.job_store.steps import whole_feed
 
 
@@ -41,7 +42,7 @@ async def assert_counts_add_up(store: JobStore, states: dict[str, str]) -> None:
     found, cursor = {}, None
     cells: Counter[tuple[str, str, str]] = Counter()
     while True:
-        page = await store.jobs(JobFilter(), 500, cursor)
+        page = await store.jobs(EVERYTHING, 500, cursor)
         for job in page.items:
             found[job.id] = job.status
             cells[job.queue, job.type, job.status] += 1

@@ -1,0 +1,133 @@
+"""The search of one data folder: its index, who keeps it up, and the threads that answer."""
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from contracts.errors import IndexBehind, Overloaded, StoreUnavailable
+from contracts.query import Query
+from contracts.query.syntax import PayloadIs, Says
+from functions.stores.backends.sqlite_database import SqliteDatabase
+from functions.stores.backends.sqlite_search import changes, file
+from functions.stores.backends.sqlite_search.bits import BLOCK
+from functions.stores.backends.sqlite_search.entries import Shown
+from functions.stores.backends.sqlite_search.follower import Follower
+from functions.stores.backends.sqlite_search.pages import Deadline, Found, Page
+
+FILE = "search.db"
+QUERY_SECONDS = 2.0
+THREADS = 4
+ASKED_AT_ONCE = 100
+STEPS_A_LOOK = 20_000  # of SQLite's machine, between two looks at the clock
+
+
+class SqliteSearch:
+    """Answers queries over the jobs of `database`, on connections and threads of its own.
+
+    Until `open` it has no index: it looks at the jobs one by one, and refuses to read payloads.
+    """
+
+    def __init__(self, database: SqliteDatabase, *, seconds: float = QUERY_SECONDS) -> None:
+        self._database, self._seconds = database, seconds
+        self.path = database.path.parent / FILE
+        self._shown: Shown | None = None
+        self.follower: Follower | None = None
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="search")
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._asked = 0
+        self._made_of = ""
+
+    async def open(self, shown: Shown, made_of: str, *, follow: bool = True) -> None:
+        """Opens the index, and starts to keep it up unless `follow` is False.
+
+        `shown` gives of a type's payload what may be seen; `made_of` tells deployment and version of `shown`.
+        """
+        if (made_of := f"{file.FORMAT} {made_of}") == self._made_of:
+            return
+        await asyncio.to_thread(self._open, shown, made_of)
+        self._made_of = made_of
+        if follow and self.follower is not None:
+            self.follower.start()
+
+    def _open(self, shown: Shown, made_of: str) -> None:
+        if self.follower is not None:
+            self.follower.stop()
+        jobs = self._database.connect_reader()
+        jobs.execute("BEGIN")
+        head, after_newest = changes.head(jobs), changes.next_number(jobs)
+        jobs.execute("COMMIT")
+        start = file.Progress(head, -(-after_newest // BLOCK) if after_newest > 1 else 0)
+        self._shown = shown
+        self.follower = Follower(jobs, file.open_index(self.path, made_of, start, head), shown)
+
+    async def close(self) -> None:
+        if self.follower is not None:
+            await asyncio.to_thread(self.follower.stop)
+        self._pool.shutdown(wait=True)
+        for connection in self._connections:
+            connection.close()
+        self._connections.clear()
+
+    async def find(self, query: Query, now: int, before: int, most: int) -> Found:
+        """Jobs with numbers below `before`, newest first. Raises QueryTooSlow, IndexBehind, StoreUnavailable."""
+        if query.is_everything:
+            return await self._database.read(lambda jobs: Found(changes.newest(jobs, before, most), *[changes.head(jobs)] * 2))
+        if self._shown is None and any(isinstance(term, PayloadIs | Says) for term in query.terms()):
+            raise IndexBehind("the search index is not open yet; try again")
+        if self._asked >= ASKED_AT_ONCE:
+            raise Overloaded(f"{self._asked} queries wait for an answer; try again")
+        self._asked += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._find, query, now, before, most)
+        finally:
+            self._asked -= 1
+
+    def _find(self, query: Query, now: int, before: int, most: int) -> Found:
+        deadline = Deadline(time.monotonic() + self._seconds, self._seconds)
+        try:
+            jobs, index = self._own_connections()
+            with _Reading([connection for connection in (index, jobs) if connection is not None], deadline.passed):
+                return Page(jobs, index, query, now, before, self._shown or _nothing_hidden, deadline).find(most)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+                raise deadline.fault() from error
+            raise StoreUnavailable(f"the job store cannot be searched: {error}") from error
+
+    def _own_connections(self) -> tuple[sqlite3.Connection, sqlite3.Connection | None]:
+        """This thread's connections to the jobs and, once there is one, to the index."""
+        local = self._local
+        if not hasattr(local, "jobs"):
+            local.jobs, local.index, local.made_for = self._kept(self._database.connect_reader()), None, None
+        if local.made_for is not self.follower:
+            local.index, local.made_for = self._kept(file.connect(self.path)), self.follower
+        return local.jobs, local.index
+
+    def _kept(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        self._connections.append(connection)
+        return connection
+
+
+def _nothing_hidden(job_type: str, payload: object) -> object:
+    return payload
+
+
+class _Reading:
+    """A read transaction on each connection, in this order, that is interrupted when the time is up."""
+
+    def __init__(self, connections: list[sqlite3.Connection], passed: Callable[[], bool]) -> None:
+        self._connections, self._passed = connections, passed
+
+    def __enter__(self) -> None:
+        for connection in self._connections:
+            connection.set_progress_handler(self._passed, STEPS_A_LOOK)
+            connection.execute("BEGIN")
+
+    def __exit__(self, *_: object) -> None:
+        for connection in self._connections:
+            connection.set_progress_handler(None, 0)
+            if connection.in_transaction:
+                connection.execute("COMMIT")
