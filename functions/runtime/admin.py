@@ -38,3 +38,26 @@ def run_task(
         "after_seconds": outcome.after_seconds,
         "ran_seconds": outcome.ran_micros / 1_000_000,
     }
+
+
+def check_log(data: str | None, progress: Callable[[str, int, int], None], found: Callable[[Any], None]) -> dict[str, Any]:
+    """Folds the log of a data folder and names every difference. Raises ConfigurationError, StoreUnavailable."""
+    from functions.runtime import rebuild
+
+    return rebuild.check(_settings(data), progress, found)
+
+
+def mend_from_log(data: str | None, progress: Callable[[str, int, int], None], *, table: bool) -> dict[str, Any]:
+    """Mends statistics, and with `table` jobs, attempts and counts. Raises DataFolderInUse while the system runs."""
+    from functions.runtime import rebuild
+
+    return rebuild.apply(_settings(data), progress, table=table)
+
+
+def _settings(data: str | None) -> Any:
+    from dataclasses import replace
+
+    from functions.runtime import settings
+
+    found = settings.load()
+    return replace(found, data=data) if data else found

@@ -253,6 +253,20 @@ class SilentBell:
         return None
 
 
+def stores_at_rest(settings: Settings) -> "tuple[DataFolder, JobStore, StatsStore]":
+    """The embedded stores of a data folder, not opened: they can be read beside a running system; to write, hold the folder
+    and open them. Raises ConfigurationError when there are none."""
+    from contracts import validation
+    from functions.stores.backends.sqlite_job_store import SqliteJobStore
+    from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
+
+    folder = DataFolder(settings.data_folder)
+    if not folder.database.exists():
+        raise ConfigurationError(f"there is no data in {settings.data_folder.resolve()}; name the folder with OBSERVATORY_DATA")
+    store = SqliteJobStore.at(folder.database, check=validation.validate_event)
+    return folder, store, SqliteStatsStore(store.database)
+
+
 _parts: Parts | None = None
 
 

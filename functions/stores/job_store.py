@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from contracts.errors import ObservatoryError
 from contracts.event import Event
+from contracts.folding import Folded
 from contracts.job import Attempt, Job, JobRequest
 from contracts.query import Query
 from contracts.times import to_rfc3339
@@ -264,6 +265,19 @@ class JobStore(Protocol):
 
     async def counts(self) -> dict[tuple[str, str, str], int]:
         """(queue, type, state) -> how many jobs, from one snapshot."""
+
+    # ---- audit -------------------------------------------------------------------------------------------------
+    async def counted(self) -> tuple[int, dict[tuple[str, str, str], int]]:
+        """The counts, and the position of the feed that they stand at."""
+
+    async def jobs_with_history(self, after: int, limit: int) -> list[tuple[int, Job, list[Event], list[Attempt]]]:
+        """The next jobs in the order of acceptance, each with its number, its events up to its sequence, its ended attempts."""
+
+    async def missing(self, job_ids: Sequence[str]) -> list[str]:
+        """Those of these jobs that have no row."""
+
+    async def restore(self, histories: Sequence[tuple[str, Folded]]) -> None:
+        """Writes rows and attempts as the log tells them, and the counts that follow; a job without events loses its row."""
 
     # ---- dead letters and refusals -----------------------------------------------------------------------------
     async def keep_dead_letter(self, letter: DeadLetter) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 
 from contracts.errors import NotFound, ObservatoryError, UnknownQueue
 from contracts.event import Event
+from contracts.folding import Folded
 from contracts.ids import UuidSequence
 from contracts.job import Attempt, Job, JobRequest
 from contracts.query import Query
 from contracts.times import to_micros
 from functions.stores import commands as cmd
+from functions.stores.backends import sqlite_audit as audit
 from functions.stores.backends import sqlite_loading as loading
 from functions.stores.backends import sqlite_reading as reading
 from functions.stores.backends import sqlite_records as records
@@ -186,6 +188,20 @@ class SqliteJobStore:
 
     async def pruned_states(self) -> dict[tuple[str, str, str], int]:
         return await self.database.read(retention.pruned_states)
+
+    # ---- audit ------------------------------------------------------------------------------------------------
+
+    async def counted(self) -> tuple[int, dict[tuple[str, str, str], int]]:
+        return await self.database.read(audit.counted)
+
+    async def jobs_with_history(self, after: int, limit: int) -> list[audit.History]:
+        return await self.database.read(lambda connection: audit.jobs_with_history(connection, after, limit))
+
+    async def missing(self, job_ids: Sequence[str]) -> list[str]:
+        return await self.database.read(lambda connection: audit.missing(connection, job_ids))
+
+    async def restore(self, histories: Sequence[tuple[str, Folded]]) -> None:
+        await self.database.ask(StateWrite(lambda connection, state: audit.restore(connection, state, histories)))
 
     # ---- the moves --------------------------------------------------------------------------------------------
 

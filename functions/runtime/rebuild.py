@@ -1,0 +1,108 @@
+"""Folds the log and holds what is stored against it; mends what differs. Beside a running system, or on its own.
+
+As a program (`python -m functions.runtime.rebuild`) it writes JSON lines: progress, differences, and at the end the report.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from contracts.errors import DataFolderInUse, ObservatoryError
+from contracts.folding import fold_job
+from contracts.times import to_rfc3339
+from functions.runtime import settings as settings_module
+from functions.runtime.settings import Settings
+from functions.runtime.wiring import stores_at_rest
+from functions.stores.audit import Audit, Difference, Progress
+from functions.stores.clock import wall_clock
+from functions.stores.job_store import JobStore
+from functions.stores.stats_store import StatsStore
+
+SHOWN = 200
+
+
+def check(settings: Settings, progress: Progress, found: Callable[[Difference], None]) -> dict[str, Any]:
+    """Names every difference between log and stores. Raises ConfigurationError without a data folder, StoreUnavailable."""
+    return asyncio.run(_check(settings, progress, found))
+
+
+async def _check(settings: Settings, progress: Progress, found: Callable[[Difference], None]) -> dict[str, Any]:
+    _, store, stats = stores_at_rest(settings)
+    try:
+        return await _audit(store, stats, progress, found)
+    finally:
+        await store.close()
+
+
+async def _audit(store: JobStore, stats: StatsStore, progress: Progress, found: Callable[[Difference], None]) -> dict[str, Any]:
+    audit, begun, count = Audit(store, stats, progress), time.monotonic(), 0
+    async for difference in audit.differences():
+        count += 1
+        found(difference)
+    return {"as_of": to_rfc3339(wall_clock()), "jobs": audit.jobs, "events": audit.events, "differences": count,
+            "seconds": round(time.monotonic() - begun, 3)}  # fmt: skip
+
+
+def apply(settings: Settings, progress: Progress, *, table: bool) -> dict[str, Any]:
+    """Mends the statistics, and with `table` the jobs, attempts and counts, from the log. Raises DataFolderInUse while the
+    system runs."""
+    return asyncio.run(_apply(settings, progress, table))
+
+
+async def _apply(settings: Settings, progress: Progress, table: bool) -> dict[str, Any]:
+    from functions.metrics_engine.service import MetricsEngine
+
+    folder, store, stats = stores_at_rest(settings)
+    try:
+        folder.acquire()
+    except DataFolderInUse:
+        raise DataFolderInUse("the system is running on this data folder; stop it first (make stop), then mend") from None
+    try:
+        await store.open()
+        wrong: list[Difference] = []
+        await _audit(store, stats, progress, wrong.append)
+        if table:
+            await _mend_table(store, wrong)
+        if any(difference.part == "statistics" for difference in wrong):
+            await stats.clear()
+            await MetricsEngine(store, stats).catch_up()
+        left: list[Difference] = []
+        report = await _audit(store, stats, progress, left.append)
+        return report | {"mended": len(wrong) - len(left), "left": [difference.as_json() for difference in left[:SHOWN]]}
+    finally:
+        await store.close()
+        folder.release()
+
+
+async def _mend_table(store: JobStore, wrong: list[Difference]) -> None:
+    """Rows from their streams; a stream that is broken itself is left alone, for nobody knows what it was to say."""
+    broken = {difference.ids[0] for difference in wrong if difference.part == "log" and difference.ids}
+    jobs = sorted({str(difference.ids[0]) for difference in wrong if difference.part in ("job", "attempt") and difference.ids} - broken)
+    histories = [(job_id, fold_job([event.document for event in await store.events_of(f"job/{job_id}")])) for job_id in jobs]
+    if histories or any(difference.part == "counts" for difference in wrong):
+        await store.restore(histories)
+
+
+def main() -> int:
+    """JSON lines for whoever started this: {"progress": ...}, {"difference": ...}, and {"report": ...} or {"error": ...}."""
+
+    def tell(document: dict[str, Any]) -> None:
+        sys.stdout.write(json.dumps(document) + "\n")
+        sys.stdout.flush()
+
+    def progress(what: str, done: int, total: int) -> None:
+        tell({"progress": {"what": what, "done": done, "total": total}})
+
+    try:
+        tell({"report": check(settings_module.load(), progress, lambda difference: tell({"difference": difference.as_json()}))})
+    except ObservatoryError as error:
+        tell({"error": str(error)})
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
