@@ -16,6 +16,7 @@ from tests.support.ledger import NONCE, Item, Ledger
 REQUESTED = "dev.observatory.job.requested.v1"
 SEND_SECONDS = 15.0
 GIVE_UP = 0.3  # the part of unanswered requests that a client never sends again
+WISHES = 0.15  # how often a request is followed by the wish to cancel or retry some job
 CALM_SECONDS = 0.02  # the mean pause of a client between two requests
 
 PAYLOADS: list[tuple[int, str, Callable[[random.Random], dict[str, Any]]]] = [
@@ -74,6 +75,7 @@ class _Client:
         self._load, self._dice = load, random.Random(name)
         self._again: list[tuple[str, list[Item]]] = []
         self._known: list[tuple[str, Item]] = []  # answered, under a key
+        self._jobs: list[str] = []
         self._number = 0
         self._busy = False
         self._connection: http.client.HTTPConnection | None = None
@@ -95,6 +97,8 @@ class _Client:
             elif self._load._going.is_set():
                 self._busy = True
                 self._send(*self._new())
+                if self._jobs and self._dice.random() < WISHES:
+                    self._wish(self._dice.choice(self._jobs[-50:]))
                 self._busy = False
                 time.sleep(self._dice.expovariate(1 / self._load._calm))
             else:
@@ -150,8 +154,11 @@ class _Client:
             time.sleep(0.02)
             self._unanswered(way, items)
             return
-        answers = _answers(way, status, answer)
+        if len(items) > 1 and status != 200:
+            self._load.complaints.append(f"I14: a batch of {len(items)} was answered with {status}: {answer}")
+        answers = _answers(items, way, status, answer)
         self._load.ledger.answer(number, status, answers)
+        self._jobs += [job_id for _, job_id in answers if job_id is not None]
         self._known += [(way, item) for item, (code, _) in zip(items, answers, strict=True) if item.key is not None and 200 <= code < 300]
         if answers[0][1] is not None and self._dice.random() < 0.05:
             self._read_own_write(answers[0][1])
@@ -161,14 +168,25 @@ class _Client:
         if all(item.key is not None for item in items) and self._dice.random() >= GIVE_UP:
             self._again.append((way, items))
 
+    def _wish(self, job_id: str) -> None:
+        """A person's wish for a job, in whatever state it is."""
+        path = f"/v1/jobs/{job_id}/{self._dice.choice(['cancel', 'retry'])}"
+        status = self._status("POST", path)
+        if status not in (202, 409, 503, None):
+            self._load.complaints.append(f"I14: {path} was answered with {status}")
+
     def _read_own_write(self, job_id: str) -> None:
+        status = self._status("GET", f"/v1/jobs/{job_id}")
+        if status not in (200, 503, None):
+            self._load.complaints.append(f"I17: job {job_id} was answered 2xx, and then GET answered {status}")
+
+    def _status(self, method: str, path: str) -> int | None:
+        """None when no answer came."""
         try:
-            status, _ = self._exchange("GET", f"/v1/jobs/{job_id}", b"", {})
+            return self._exchange(method, path, b"", {})[0]
         except (OSError, http.client.HTTPException):
             self._drop_connection()
-            return
-        if status not in (200, 503):
-            self._load.complaints.append(f"I17: job {job_id} was answered 2xx, and then GET answered {status}")
+            return None
 
     def _exchange(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
         host = urlsplit(self._load._address()).netloc
@@ -211,7 +229,9 @@ def _event(item: Item) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _answers(way: str, status: int, answer: Any) -> list[tuple[int, str | None]]:
+def _answers(items: list[Item], way: str, status: int, answer: Any) -> list[tuple[int, str | None]]:
     if way in ("batch", "events"):
+        if status != 200:
+            return [(status, None)] * len(items)
         return [(item["status"], item.get("id")) for item in answer["items"]]
     return [(status, answer.get("id") if status < 300 else None)]
