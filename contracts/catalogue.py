@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contracts.errors import ConfigurationError, UnknownTaskType
 
 if TYPE_CHECKING:
+    from contracts.schedule import ScheduleSpec
     from contracts.validation import PayloadSchema
 
 FORMAT = 1
@@ -17,7 +18,8 @@ FORMAT = 1
 @dataclass(frozen=True, slots=True)
 class TaskDefinition:
     """What a job of this type is by default. `schema` is the payload's JSON Schema, `backoff` as `Backoff.as_json()`,
-    `cron` a five-field cron expression or None, `module` where the handler stands (for people)."""
+    `cron` its schedule's cron expression or None, `module` where the handler stands (for people), `schedule` the schedule
+    request that its declaration makes, or None."""
 
     type: str
     version: int
@@ -30,6 +32,7 @@ class TaskDefinition:
     priority: int
     cron: str | None
     module: str
+    schedule: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _FIELDS}
@@ -40,10 +43,10 @@ class TaskDefinition:
 
         Raises ConfigurationError when one is missing.
         """
-        missing = [name for name in _FIELDS if name not in document]
+        missing = [field.name for field in fields(cls) if field.name not in document and field.default is MISSING]
         if missing:
             raise ConfigurationError(f"a task of the catalogue lacks {', '.join(missing)}; make the catalogue anew")
-        return cls(**{name: document[name] for name in _FIELDS})
+        return cls(**{name: document[name] for name in _FIELDS if name in document})
 
 
 _FIELDS = tuple(field.name for field in fields(TaskDefinition))
@@ -97,6 +100,13 @@ class Catalogue:
 
             compiled = self._schemas[task_type] = PayloadSchema(self.get(task_type).schema)
         return compiled
+
+    def schedules(self) -> "dict[str, ScheduleSpec]":
+        """The schedules that tasks declare, by name: the type's own."""
+        from contracts.schedule import CODE
+        from contracts.schedule_request import spec_of
+
+        return {task.type: spec_of(task.schedule, CODE) for task in self.definitions() if task.schedule is not None}
 
     def as_json(self) -> dict[str, Any]:
         return {"format": FORMAT, "tasks": [definition.as_json() for definition in self.definitions()]}

@@ -186,6 +186,12 @@ class JobNotFound(NotFound):
     slug = "job-not-found"
 
 
+class ScheduleNotFound(NotFound):
+    """There is no schedule of this name."""
+
+    slug = "schedule-not-found"
+
+
 class MethodNotAllowed(Refused):
     """This address does not take this method."""
 

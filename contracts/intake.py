@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from contracts import strict_json
+from contracts import strict_json, validation
 from contracts.catalogue import Catalogue
 from contracts.errors import ContentTooLarge, ContractViolation, Fault, UnknownQueue
 from contracts.job import JobRequest
@@ -55,6 +55,11 @@ class Intake:
             depends_on=document.get("depends_on", []),
             on_parent_failure=document.get("on_parent_failure", "cancel"),
         )
+
+    def template(self, template: dict[str, Any], now: int) -> JobRequest:
+        """What a schedule's template asks for now. Raises what `request` raises, and ContractViolation for its frame."""
+        validation.validate_job_request(template)
+        return self.request(template, now)
 
     def _check_size(self, payload: Any) -> None:
         if not payload:

@@ -1,8 +1,9 @@
 """When a schedule comes due: a cron expression in a time zone, or a fixed interval. Nothing here reads a clock.
 
-Cron is read by cronsim, which keeps Debian cron's rules for summer time: what runs at a fixed time of day runs once a day,
-at the first instant after a gap, and at the first of two equal local times; what runs all the time (minute or hour begin
-with `*`) goes on running. Instants are microseconds since the epoch.
+Cron is read by cronsim, over local time without a zone; what that means in the zone is decided here, by Debian cron's
+rules: what runs at a fixed time of day runs once a day, at the first instant after a gap, and at the first of two equal
+local times; what runs all the time (minute or hour begin with `*`) goes on running. Instants are microseconds since the
+epoch.
 """
 
 import zoneinfo
@@ -19,7 +20,10 @@ from contracts.times import MICROSECONDS, to_micros
 
 COUNTED = 1_000  # how many passed due times are counted one by one; more are told as "more"
 _MINUTE = 60 * MICROSECONDS
+_LONGEST_CHANGE = 86_400 * MICROSECONDS  # Samoa left out a day
+_PROBE = 7 * 86_400 * MICROSECONDS  # no zone changes twice within
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = datetime(1970, 1, 1)
 _FORM = "five fields: minute hour day-of-month month day-of-week, such as 30 2 * * MON-FRI (six: seconds first)"
 
 
@@ -84,11 +88,10 @@ class Timing:
         if self.every_seconds is not None:
             return until - (most + 1) * to_micros(self.every_seconds)
         minutes, seconds = _parsed(self.cron or "")
-        back = CronSim(minutes, _moment(until, zone(self.timezone)), reverse=True)
-        steps = -(-most // len(seconds)) + 2
-        for _ in range(steps):
+        back = CronSim(minutes, _local(until, zone(self.timezone)), reverse=True)
+        for _ in range(-(-most // len(seconds)) + 1):
             found = next(back)
-        return _micros(found)
+        return until - _span_of(_local(until, zone(self.timezone)) - found) - _LONGEST_CHANGE
 
     def words(self) -> str:
         """The timing for people: `At 02:30 every day (Europe/Berlin)`, `Every 10 minutes`."""
@@ -126,7 +129,7 @@ def timezone_fault(name: str) -> str | None:
     return f"must be the name of an IANA time zone{hint}"
 
 
-def timing_faults(cron: str | None, every_seconds: float | None, timezone: str) -> list[Fault]:
+def timing_faults(cron: str | None, timezone: str) -> list[Fault]:
     """Every fault of a timing, each at its own field; empty when it is usable."""
     found: list[Fault] = []
     if cron is not None and (fault := cron_fault(cron)) is not None:
@@ -176,23 +179,81 @@ def _interval_dues(every: int, anchor: int, after: int) -> Iterator[int]:
 
 
 def _cron_dues(cron: str, where: zoneinfo.ZoneInfo, after: int) -> Iterator[int]:
-    """Minutes by cronsim, and the seconds within each by ourselves: with six fields cronsim forgets the rules above."""
     minutes, seconds = _parsed(cron)
-    for moment in CronSim(minutes, _moment(after - _MINUTE, where)):
-        minute = _micros(moment)
+    begin = after - _MINUTE
+    for minute in _running(minutes, where, begin) if _runs_all_the_time(minutes) else _fixed(minutes, where, begin):
         for second in seconds:
             due = minute + second * MICROSECONDS
-            if due > after:  # cronsim takes the first of two equal local times, which may lie before
+            if due > after:
                 yield due
-                after = due
 
 
-def _moment(micros: int, where: zoneinfo.ZoneInfo) -> datetime:
-    return (_EPOCH + timedelta(microseconds=micros)).astimezone(where)
+def _runs_all_the_time(minutes: str) -> bool:
+    minute, hour, *_ = minutes.split()
+    return minute.startswith("*") or hour.startswith("*")
+
+
+def _fixed(minutes: str, where: zoneinfo.ZoneInfo, after: int) -> Iterator[int]:
+    """Each local time that matches, once: at its first instant, or where a gap swallowed it at the first one after."""
+    for moment in CronSim(minutes, _local(after, where)):
+        while _is_in_gap(moment, where):
+            moment += timedelta(minutes=1)  # noqa: PLW2901 - cronsim goes on from its own
+        due = _micros(moment.replace(tzinfo=where))
+        if due > after:
+            yield due
+            after = due
+
+
+def _running(minutes: str, where: zoneinfo.ZoneInfo, after: int) -> Iterator[int]:
+    """Each instant whose local time matches: as long as the zone keeps its offset, local time runs like any other."""
+    begin: int | None = after
+    start = _local(after, where)
+    while begin is not None:
+        offset, known, begin = _offset(begin, where), begin, None
+        for moment in CronSim(minutes, start):
+            due = _span_of(moment - _NAIVE_EPOCH) - offset
+            begin = _next_change(where, offset, known, due)
+            if begin is not None:
+                start = _local(begin, where) - timedelta(seconds=1)
+                break
+            yield due
+            known = due
+
+
+def _next_change(where: zoneinfo.ZoneInfo, offset: int, after: int, until: int) -> int | None:
+    """The first instant past `after`, which has this offset, up to `until`, that has another one; None: there is none."""
+    low = after
+    while low < until:
+        high = min(low + _PROBE, until)
+        if _offset(high, where) != offset:
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if _offset(middle, where) == offset else (low, middle)
+            return high
+        low = high
+    return None
+
+
+def _is_in_gap(moment: datetime, where: zoneinfo.ZoneInfo) -> bool:
+    there = moment.replace(tzinfo=where)
+    return there.astimezone(UTC).astimezone(where).replace(tzinfo=None) != moment
+
+
+def _local(micros: int, where: zoneinfo.ZoneInfo) -> datetime:
+    """What clocks show there, without a zone."""
+    return (_EPOCH + timedelta(microseconds=micros)).astimezone(where).replace(tzinfo=None, fold=0)
+
+
+def _offset(micros: int, where: zoneinfo.ZoneInfo) -> int:
+    offset = (_EPOCH + timedelta(microseconds=micros)).astimezone(where).utcoffset()
+    return 0 if offset is None else _span_of(offset)
 
 
 def _micros(moment: datetime) -> int:
-    delta = moment.astimezone(UTC) - _EPOCH
+    return _span_of(moment.astimezone(UTC) - _EPOCH)
+
+
+def _span_of(delta: timedelta) -> int:
     return (delta.days * 86_400 + delta.seconds) * MICROSECONDS + delta.microseconds
 
 

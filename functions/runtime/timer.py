@@ -7,11 +7,21 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from contracts.errors import ObservatoryError
 from contracts.event import Event
-from contracts.event_types import JOB_ACCEPTED, JOB_RETRYING, JOB_SCHEDULED
+from contracts.event_types import (
+    JOB_ACCEPTED,
+    JOB_RETRYING,
+    JOB_SCHEDULED,
+    SCHEDULE_CREATED,
+    SCHEDULE_FIRED,
+    SCHEDULE_RESUMED,
+    SCHEDULE_SKIPPED,
+    SCHEDULE_UPDATED,
+)
 from contracts.times import MICROSECONDS, from_rfc3339
 from functions.stores.job_store import Tick
 
 log = logging.getLogger("observatory.timer")
+_SCHEDULES = frozenset({SCHEDULE_CREATED, SCHEDULE_UPDATED, SCHEDULE_RESUMED, SCHEDULE_FIRED, SCHEDULE_SKIPPED})
 
 
 class Timer:
@@ -38,6 +48,8 @@ class Timer:
         for event in events:
             if event.type in (JOB_SCHEDULED, JOB_RETRYING):
                 self.arm(from_rfc3339(event.data["run_at"]))
+            elif event.type in _SCHEDULES and event.data["next_at"] is not None:
+                self.arm(from_rfc3339(event.data["next_at"]))
             elif event.type == JOB_ACCEPTED and event.data["expires_at"] is not None:
                 self.arm(from_rfc3339(event.data["expires_at"]))
 

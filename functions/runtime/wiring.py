@@ -20,6 +20,7 @@ from functions.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from contracts.catalogue import Catalogue
+    from contracts.intake import Intake
     from eventing.queues import QueueDeclaration
     from functions.dead_letter.service import DeadLetterKeeper
     from functions.gateway.service import Gateway
@@ -205,7 +206,16 @@ class Parts:
     async def _make_scheduler(self) -> "Scheduler":
         from functions.scheduler.service import Scheduler
 
-        return Scheduler(await self.job_store(), self._made.get("bell") or SilentBell(), self._readers_of_the_feed(), await self.sweeper())
+        bell = self._made.get("bell") or SilentBell()
+        scheduler = Scheduler(await self.job_store(), bell, self._readers_of_the_feed(), await self.sweeper(), await self.intake())
+        await scheduler.declare()
+        return scheduler
+
+    async def intake(self) -> "Intake":
+        """What reads job requests."""
+        from contracts.intake import Intake
+
+        return Intake(await self.catalogue(), self.queues(), self.settings.payload_bytes, self.settings.timeout_seconds_max)
 
     async def sweeper(self) -> "Sweeper":
         from functions.scheduler.sweeping import Sweeper

@@ -1,15 +1,17 @@
-"""Scheduler: keeps time. Releases what is due, rescues lost leases, rings again for what a broker forgot."""
+"""Scheduler: keeps time. Fires schedules, releases what is due, rescues lost leases, rings again for what a broker forgot."""
 
 import logging
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from contracts.errors import Passing
 from contracts.event import Event
 from contracts.event_types import TICK_TYPE
+from contracts.intake import Intake
+from contracts.job import JobRequest
 from functions.runtime.dead_letters import Consumer
 from functions.scheduler.sweeping import Sweeper
-from functions.stores.job_store import STATISTICS_CURSOR, JobStore, Tick
+from functions.stores.job_store import STATISTICS_CURSOR, Declared, JobStore, Tick
 
 log = logging.getLogger("observatory.scheduler")
 SWEEP_SECONDS = 5.0  # of a tick's request, at most
@@ -30,11 +32,26 @@ class Bell(Protocol):
 
 class Scheduler(Consumer):
     """`readers` names the Triggers whose subscriber follows the feed by the cursor of the statistics; `sweeper` drops what
-    is old when a tick comes as an event (a process that lives sweeps by itself)."""
+    is old when a tick comes as an event (a process that lives sweeps by itself); `intake` reads the templates of schedules
+    (None: they do not fire here)."""
 
-    def __init__(self, store: JobStore, bell: Bell, readers: Sequence[str] = (), sweeper: Sweeper | None = None) -> None:
+    def __init__(
+        self, store: JobStore, bell: Bell, readers: Sequence[str] = (), sweeper: Sweeper | None = None, intake: Intake | None = None
+    ) -> None:
         super().__init__(store)
-        self._store, self._bell, self._readers, self._sweeper = store, bell, readers, sweeper
+        self._store, self._bell, self._readers, self._sweeper, self._intake = store, bell, readers, sweeper, intake
+
+    async def declare(self) -> Declared:
+        """Takes over the schedules that tasks declare."""
+        declared = await self._store.declare_schedules(self._intake.catalogue.schedules() if self._intake is not None else {})
+        for name in declared.taken:
+            log.warning("the task %s declares a schedule, but a person's has its name and stays; delete or rename it", name,
+                        extra={"action": "schedule.taken"})  # fmt: skip
+        return declared
+
+    def _resolve(self, template: dict[str, Any]) -> JobRequest:
+        assert self._intake is not None
+        return self._intake.template(template, self._store.now())
 
     async def ready(self) -> None:
         await self._store.ping()
@@ -56,14 +73,14 @@ class Scheduler(Consumer):
 
     async def tick(self) -> Tick:
         """Everything that time asks for; returns the sums of what was done and when the next tick is due."""
-        total = await self._store.tick()
+        resolve = self._resolve if self._intake is not None else None
+        total = await self._store.tick(resolve=resolve)
         while total.more:
-            step = await self._store.tick()
-            total = Tick(
-                total.released + step.released, total.rescued + step.rescued, total.expired + step.expired, step.next_due_at, step.more
-            )
+            total = total.and_then(await self._store.tick(resolve=resolve))
         if total.rescued:
             log.warning("%d leases ran out and were rescued", total.rescued, extra={"action": "leases.rescued"})
+        if total.skipped:
+            log.info("%d due times of schedules passed without a job", total.skipped, extra={"action": "schedules.skipped"})
         await self._ring()
         return total
 

@@ -4,7 +4,7 @@ Every write is one transaction that holds the rows and their events together, an
 power cut. Every method may raise StoreUnavailable. Instants are microseconds since the epoch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -13,6 +13,7 @@ from contracts.event import Event
 from contracts.folding import Folded
 from contracts.job import Attempt, Job, JobRequest
 from contracts.query import Query
+from contracts.schedule import Schedule, ScheduleSpec
 from contracts.times import to_rfc3339
 from functions.stores.moves import Ending
 from functions.stores.retention import Checkpoint, Pruned, Retention
@@ -49,6 +50,26 @@ class Tick:
     expired: int
     next_due_at: int | None
     more: bool = False
+    fired: int = 0  # jobs of schedules
+    skipped: int = 0  # due times of schedules that passed without one
+
+    def and_then(self, later: "Tick") -> "Tick":
+        """Both as one."""
+        return Tick(
+            self.released + later.released, self.rescued + later.rescued, self.expired + later.expired, later.next_due_at, later.more,
+            self.fired + later.fired, self.skipped + later.skipped,
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Declared:
+    """What became of the schedules that code declares, by name; `taken` are names that a person's schedule has."""
+
+    created: list[str] = field(default_factory=list)
+    updated: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +166,7 @@ class Recovered:
 
 
 Committed = Callable[[Sequence[Event]], None]
+Resolve = Callable[[dict[str, Any]], JobRequest]  # a schedule's template as a checked request; raises a Refused. No IO
 
 
 class JobStore(Protocol):
@@ -192,8 +214,11 @@ class JobStore(Protocol):
 
     async def cancel(self, job_ids: Sequence[str], actor: str, reason: str | None) -> list[Job | ObservatoryError]: ...
     async def reopen(self, job_ids: Sequence[str], actor: str, reason: str | None) -> list[Job | ObservatoryError]: ...
-    async def tick(self, *, rescue_all: bool = False, limit: int = 500) -> Tick:
-        """Releases what is due, rescues lost leases, expires; at most `limit` of each, `more` says if some are left."""
+    async def tick(self, *, rescue_all: bool = False, limit: int = 500, resolve: Resolve | None = None) -> Tick:
+        """Fires schedules, releases what is due, rescues lost leases, expires; some `limit` of each, `more` says if some are left.
+
+        Schedules fire only with `resolve`; a template that it refuses is skipped, with its words.
+        """
 
     # ---- queues ------------------------------------------------------------------------------------------------
     async def declare_queues(self, declarations: Sequence[tuple[str, int | None, float | None, bool]]) -> None:
@@ -201,6 +226,30 @@ class JobStore(Protocol):
 
     async def set_paused(self, queue: str, paused: bool, actor: str, reason: str | None) -> QueueState: ...
     async def queues(self) -> list[QueueState]: ...
+
+    # ---- schedules ---------------------------------------------------------------------------------------------
+    async def put_schedule(self, name: str, spec: ScheduleSpec, actor: str) -> tuple[Schedule, str]:
+        """The schedule as wished, and what that was: `created`, `updated` or `unchanged`. Raises Conflict: code declares it."""
+
+    async def declare_schedules(self, specs: Mapping[str, ScheduleSpec]) -> Declared:
+        """Takes over all that code declares; what it declares no more is deleted. A pause stays, a person's schedule, too."""
+
+    async def delete_schedule(self, name: str, actor: str, reason: str | None) -> None:
+        """Raises ScheduleNotFound, and Conflict: code declares it."""
+
+    async def pause_schedule(self, name: str, paused: bool, actor: str, reason: str | None) -> Schedule:
+        """Pauses or resumes; what passed meanwhile is not made up for. Raises ScheduleNotFound."""
+
+    async def run_schedule(
+        self, name: str, resolve: Resolve, actor: str, keys: tuple[str, ...] = (), fingerprint: bytes = b""
+    ) -> Submitted:
+        """A firing now, also while paused or while the last job runs. Raises ScheduleNotFound, ContractViolation, IdempotencyConflict."""
+
+    async def schedule(self, name: str) -> Schedule:
+        """Raises ScheduleNotFound."""
+
+    async def schedules(self, limit: int, cursor: str | None) -> Page[Schedule]:
+        """By name."""
 
     # ---- the feed ----------------------------------------------------------------------------------------------
     async def head(self) -> int:

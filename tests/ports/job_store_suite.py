@@ -10,6 +10,7 @@ from tests.ports.job_store.feed import DeadLetters, Life, Lists, Refusals, TheFe
 from tests.ports.job_store.random_life import RandomLives
 from tests.ports.job_store.retention import Retaining
 from tests.ports.job_store.running import Claims, Effects, Endings, Fencing, Leases, Progressing
+from tests.ports.job_store.schedules import DeclaredSchedules, Firings, Misfires, Overlaps, Remembering, RunningNow, Schedules
 from tests.ports.job_store.searching import Searching
 from tests.ports.job_store.soundness import assert_sound
 from tests.ports.job_store.steps import Laboratory
@@ -20,6 +21,7 @@ from tests.ports.job_store.wishes import Cancelling, Queues, Reopening, Reports,
 class JobStoreSuite(
     Submissions, Idempotency, UniqueKeys, Dependencies, Claims, Endings, Fencing, Leases, Effects, Progressing, Cancelling, Reopening, Time,
     Queues, Reports, TheFeed, Lists, DeadLetters, Refusals, Life, RandomLives, Retaining, Searching,
+    Schedules, DeclaredSchedules, Firings, Overlaps, Misfires, Remembering, RunningNow,
 ):  # fmt: skip
     """Each test gets an open, empty store with the queues `default` and `bulk`; what it left is checked for soundness."""
 

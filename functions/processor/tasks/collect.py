@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contracts.catalogue import Catalogue, dump_text
 from contracts.errors import ConfigurationError
 from functions.processor.tasks.registry import REGISTRY
+from functions.processor.tasks.schedules import check_scheduled_payload
 
 BUILT_IN = tuple(f"functions.processor.tasks.{name}" for name in ("text", "files", "csv_summary", "http_call", "demo"))
 
@@ -23,6 +24,7 @@ def collect(modules: Sequence[str] = ()) -> Catalogue:
     for definition in catalogue.definitions():
         try:
             catalogue.payload_schema(definition.type)
+            check_scheduled_payload(catalogue, definition)
         except ConfigurationError as error:
             raise ConfigurationError(f"@task({definition.type!r}) in module {definition.module}: {error.message}") from None
     return catalogue

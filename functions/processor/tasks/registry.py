@@ -7,6 +7,7 @@ import sys
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from contracts.errors import ConfigurationError
 from contracts.job import Backoff
 from functions.processor.tasks.annotations import Shape, shape_of_payload
 from functions.processor.tasks.context import TaskContext
+from functions.processor.tasks.schedules import declared_schedule
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 TYPE_PATTERN = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)+")
@@ -99,22 +101,31 @@ def task(
     version: int = 1,
     description: str | None = None,
     cron: str | None = None,
+    timezone: str = "UTC",
+    every: float | timedelta | None = None,
+    scheduled_payload: dict[str, Any] | None = None,
+    overlap: str = "skip",
+    misfires: str = "one",
     priority: int = 4,
 ) -> Callable[[Handler], Handler]:
     """Registers a function `(payload)` or `(payload, context)`, plain or async, as the handler of a task type.
 
     `schema` is the payload's JSON Schema (draft 2020-12): a dict, a file name beside the module or under
     contracts/schemas/tasks, or, left out, made from the payload parameter's annotation. `description` is by default
-    the first line of the docstring. `cron` (five fields) makes a schedule of that name. Raises ConfigurationError in
-    plain words for what cannot be.
+    the first line of the docstring. `cron` (with `timezone`) or `every` (seconds or a timedelta) makes a schedule of the
+    type's name, which submits `scheduled_payload` (by default an empty one) with the rules `overlap` and `misfires`. Raises
+    ConfigurationError in plain words for what cannot be.
     """
 
     def register(handler: Handler) -> Handler:
         where = f"@task({type!r}) in module {handler.__module__}"
-        _check_options(where, type=type, queue=queue, timeout_seconds=timeout_seconds, version=version, cron=cron, priority=priority)
+        _check_options(where, type=type, queue=queue, timeout_seconds=timeout_seconds, version=version, priority=priority)
         parameters = _parameters(handler, where)
         shape = _shape(handler, parameters[0], schema, where)
         policy = retry or RetryPolicy()
+        schedule = declared_schedule(
+            where, type, cron=cron, timezone=timezone, every=every, payload=scheduled_payload, overlap=overlap, misfires=misfires
+        )
         definition = TaskDefinition(
             type=type,
             version=version,
@@ -127,6 +138,7 @@ def task(
             priority=priority,
             cron=cron,
             module=handler.__module__,
+            schedule=schedule,
         )
         is_async = inspect.iscoroutinefunction(handler)
         REGISTRY.add(Task(definition, handler, shape.convert, len(parameters) > 1, is_async))
@@ -135,7 +147,7 @@ def task(
     return register
 
 
-def _check_options(where: str, *, type: str, queue: str, timeout_seconds: float, version: int, cron: str | None, priority: int) -> None:
+def _check_options(where: str, *, type: str, queue: str, timeout_seconds: float, version: int, priority: int) -> None:
     if not isinstance(type, str) or not TYPE_PATTERN.fullmatch(type) or len(type) > 100:
         raise ConfigurationError(f"{where}: a task type is lower-case words with at least one dot between them, such as 'report.monthly'")
     if not isinstance(queue, str) or not queue:
@@ -146,8 +158,6 @@ def _check_options(where: str, *, type: str, queue: str, timeout_seconds: float,
         raise ConfigurationError(f"{where}: version must be 1 or more, not {version}")
     if not 0 <= priority <= 9:
         raise ConfigurationError(f"{where}: priority must be 0 to 9 (9 first), not {priority}")
-    if cron is not None and len(cron.split()) != 5:
-        raise ConfigurationError(f"{where}: cron must have five fields (minute hour day month weekday), not {cron!r}")
 
 
 def _parameters(handler: Callable[..., Any], where: str) -> list[inspect.Parameter]:

@@ -4,7 +4,7 @@ import random
 import sqlite3
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from contracts.folding import Folded
 from contracts.ids import UuidSequence
 from contracts.job import Attempt, Job, JobRequest
 from contracts.query import Query
+from contracts.schedule import Schedule, ScheduleSpec
 from contracts.times import to_micros
 from functions.stores import commands as cmd
 from functions.stores.backends import sqlite_audit as audit
@@ -21,6 +22,7 @@ from functions.stores.backends import sqlite_loading as loading
 from functions.stores.backends import sqlite_reading as reading
 from functions.stores.backends import sqlite_records as records
 from functions.stores.backends import sqlite_retention as retention
+from functions.stores.backends import sqlite_schedules as schedules
 from functions.stores.backends import sqlite_writing as writing
 from functions.stores.backends.sqlite_database import SqliteDatabase, one
 from functions.stores.backends.sqlite_search import SqliteSearch
@@ -29,12 +31,14 @@ from functions.stores.clock import Clock, MonotonicClock, wall_clock
 from functions.stores.job_store import (
     Committed,
     DeadLetter,
+    Declared,
     JobPage,
     Lease,
     Page,
     QueueState,
     Recovered,
     Refusal,
+    Resolve,
     Submitted,
     Tick,
 )
@@ -148,6 +152,9 @@ class SqliteJobStore:
         needs = cmd.Needs()
         for command in part:
             command.needs(needs, unit)
+        schedules.load(connection, needs, unit)
+        for command in part:
+            command.plan(needs, unit)
         loading.load(connection, state, needs, unit)
         unit.settle = lambda: cmd.settle_children(unit, lambda parents: loading.children(connection, state, unit, parents))
         for command in part:
@@ -238,8 +245,8 @@ class SqliteJobStore:
     async def reopen(self, job_ids: Sequence[str], actor: str, reason: str | None) -> list[Job | ObservatoryError]:
         return await self.database.ask(cmd.Reopen(job_ids, actor, reason))
 
-    async def tick(self, *, rescue_all: bool = False, limit: int = 500) -> Tick:
-        return await self.database.ask(cmd.TickCommand(limit, rescue_all))
+    async def tick(self, *, rescue_all: bool = False, limit: int = 500, resolve: Resolve | None = None) -> Tick:
+        return await self.database.ask(cmd.TickCommand(limit, rescue_all, resolve))
 
     # ---- queues -----------------------------------------------------------------------------------------------
 
@@ -267,6 +274,31 @@ class SqliteJobStore:
 
     async def queues(self) -> list[QueueState]:
         return await self.database.read(reading.queues)
+
+    # ---- schedules --------------------------------------------------------------------------------------------
+
+    async def put_schedule(self, name: str, spec: ScheduleSpec, actor: str) -> tuple[Schedule, str]:
+        return await self.database.ask(cmd.PutSchedule(name, spec, actor))
+
+    async def declare_schedules(self, specs: Mapping[str, ScheduleSpec]) -> Declared:
+        return await self.database.ask(cmd.DeclareSchedules(dict(specs)))
+
+    async def delete_schedule(self, name: str, actor: str, reason: str | None) -> None:
+        await self.database.ask(cmd.DeleteSchedule(name, actor, reason))
+
+    async def pause_schedule(self, name: str, paused: bool, actor: str, reason: str | None) -> Schedule:
+        return await self.database.ask(cmd.PauseSchedule(name, paused, actor, reason))
+
+    async def run_schedule(
+        self, name: str, resolve: Resolve, actor: str, keys: tuple[str, ...] = (), fingerprint: bytes = b""
+    ) -> Submitted:
+        return await self.database.ask(cmd.RunSchedule(name, resolve, actor, keys, fingerprint))
+
+    async def schedule(self, name: str) -> Schedule:
+        return await self.database.read(lambda connection: schedules.read_one(connection, name))
+
+    async def schedules(self, limit: int, cursor: str | None) -> Page[Schedule]:
+        return await self.database.read(lambda connection: schedules.read_page(connection, limit, cursor))
 
     # ---- the feed ---------------------------------------------------------------------------------------------
 

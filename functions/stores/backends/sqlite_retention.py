@@ -14,7 +14,7 @@ from typing import NamedTuple
 import orjson
 
 from contracts.event import Event
-from contracts.event_types import full_name
+from contracts.event_types import SCHEDULE_FIRED, SCHEDULE_SKIPPED, full_name
 from contracts.statistics import ALL_TIME, Delta, fold
 from functions.stores.backends.sqlite_database import write_rows
 from functions.stores.backends.sqlite_state import WriterState
@@ -24,6 +24,7 @@ from functions.stores.retention import KEY_MICROS, STATUSES, TOLD, Checkpoint, P
 
 WALK = 2_000  # rows looked at in a step
 _TOLD = [full_name(name) for name in TOLD]
+_OF_SCHEDULES = (SCHEDULE_FIRED, SCHEDULE_SKIPPED)
 
 
 @dataclass(slots=True)
@@ -129,10 +130,19 @@ def _old_told(connection: sqlite3.Connection, keep: Retention, now: int, after: 
         "SELECT position, stream, time, type FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?", (after, safe, WALK)
     ).fetchall()
     old = [row for row in found if row[2] < before]
-    positions = [row[0] for row in old if row[3] in _TOLD]
+    last = _last_of_schedules(connection, {row[1] for row in old if row[3] in _OF_SCHEDULES})
+    positions = [row[0] for row in old if row[3] in _TOLD and row[0] not in last]
     sql = "SELECT position, stream, time, body FROM events WHERE position IN (SELECT value FROM json_each(?))"
     told = connection.execute(sql, (orjson.dumps(positions).decode(),)).fetchall() if positions else []
     return told, old[-1][0] if len(old) == WALK else 0
+
+
+def _last_of_schedules(connection: sqlite3.Connection, streams: set[str]) -> set[int]:
+    """The positions of each schedule's last firing and last skip, of which its row is made."""
+    if not streams:
+        return set()
+    sql = """SELECT max(position) FROM events WHERE stream IN (SELECT value FROM json_each(?)) AND type IN (?, ?) GROUP BY stream, type"""
+    return {row[0] for row in connection.execute(sql, (orjson.dumps(sorted(streams)).decode(), *_OF_SCHEDULES))}
 
 
 def _old_keys(connection: sqlite3.Connection, now: int, after: str) -> tuple[list[str], str]:

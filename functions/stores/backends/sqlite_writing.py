@@ -7,6 +7,7 @@ from contracts import strict_json
 from contracts.event import Event
 from functions.stores import commands as cmd
 from functions.stores.backends import sqlite_rows as rows
+from functions.stores.backends import sqlite_schedules as schedules
 from functions.stores.backends.sqlite_database import write_rows
 from functions.stores.backends.sqlite_state import WriterState, load_queues
 
@@ -36,6 +37,8 @@ def flush(connection: sqlite3.Connection, state: WriterState, unit: cmd.Unit, ch
     _write_counts(connection, state, unit)
     _write_queues(connection, state, unit)
     _write_dead_letters(connection, unit)
+    if unit.changed_schedules:
+        schedules.write(connection, unit)
     return events
 
 

@@ -7,13 +7,16 @@ transaction wrote; `lazy` ones may wait a moment for a commit that happens anywa
 """
 
 from functions.stores.commands.facts import DeadLetterEvent, QueueEvent
+from functions.stores.commands.firing import firing_key
 from functions.stores.commands.running import Claim, Effect, EndAttempts, Progress, Release, Renew
+from functions.stores.commands.schedules import DeclareSchedules, DeleteSchedule, PauseSchedule, PutSchedule, RunSchedule
 from functions.stores.commands.submissions import Submit, settle_children
 from functions.stores.commands.ticking import TickCommand
 from functions.stores.commands.unit import MINUTE, Command, Needs, Unit, each, state_deltas
 from functions.stores.commands.wishes import CancelJobs, Reopen
 
 __all__ = [
-    "MINUTE", "CancelJobs", "Claim", "Command", "DeadLetterEvent", "Effect", "EndAttempts", "Needs", "Progress", "QueueEvent",
-    "Release", "Renew", "Reopen", "Submit", "TickCommand", "Unit", "each", "settle_children", "state_deltas",
+    "MINUTE", "CancelJobs", "Claim", "Command", "DeadLetterEvent", "DeclareSchedules", "DeleteSchedule", "Effect", "EndAttempts", "Needs",
+    "PauseSchedule", "Progress", "PutSchedule", "QueueEvent", "Release", "Renew", "Reopen", "RunSchedule", "Submit", "TickCommand", "Unit",
+    "each", "firing_key", "settle_children", "state_deltas",
 ]  # fmt: skip

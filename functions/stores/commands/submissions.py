@@ -42,41 +42,49 @@ class Submit(Command):
         return results
 
     def _one(self, unit: Unit, job_id: str, request: JobRequest, earlier: Sequence[Submitted | ObservatoryError]) -> Submitted:
-        if (known := _known(unit, job_id, request)) is not None:
+        if (known := known_job(unit, job_id, request)) is not None:
             return known
-        if request.unique_key is not None:
-            holder = unit.uniques.get((request.type, request.unique_key))
-            if holder is not None and holder.status not in ("succeeded", "failed", "cancelled"):
-                unit.point_keys(request.keys, (holder.id, request.fingerprint))
-                return Submitted(holder.id, holder.status, created=False, deduplicated=True)
-        job = self._accept(unit, job_id, request, earlier)
+        if (holder := holder_of_unique_key(unit, request)) is not None:
+            unit.point_keys(request.keys, (holder.id, request.fingerprint))
+            return Submitted(holder.id, holder.status, created=False, deduplicated=True)
+        job = accept(unit, job_id, request, earlier)
         return Submitted(job.id, job.status, created=True)
 
-    def _accept(self, unit: Unit, job_id: str, request: JobRequest, earlier: Sequence[Submitted | ObservatoryError]) -> Job:
-        parents = [_parent(unit, index, name, earlier) for index, name in enumerate(request.depends_on)]
-        if parents:
-            parents = list({parent.id: parent for parent in parents}.values())
-            request = _with_parents(request, parents)
-        root = None
-        if request.parent_id is not None:
-            if request.parent_id not in unit.jobs:
-                raise ContractViolation(faults=[Fault("/parent_id", f"there is no job {request.parent_id}")])
-            root = unit.jobs[request.parent_id].root_id
-        open_parents = [p for p in parents if not JobStatus(p.status).is_terminal]
-        broken = [p for p in parents if p.status in ("failed", "cancelled")] if request.on_parent_failure == "cancel" else []
-        job = unit.moves.accept(job_id, request, len(open_parents) or len(broken), root)
-        unit.jobs[job_id] = job
-        unit.fresh.append(job)
-        if request.unique_key is not None:
-            unit.uniques[(request.type, request.unique_key)] = job
-        if broken:
-            unit.moves.cancel(job, PROCESSOR, f"its parent {broken[0].id} is {broken[0].status}", "parent")
-        else:
-            unit.edges.update(((parent.id, job_id), False) for parent in open_parents)
-        return job
+
+def accept(unit: Unit, job_id: str, request: JobRequest, earlier: Sequence[Submitted | ObservatoryError]) -> Job:
+    """The new job of a request whose keys are free; `earlier` are the answers that `#INDEX` may name."""
+    parents = [_parent(unit, index, name, earlier) for index, name in enumerate(request.depends_on)]
+    if parents:
+        parents = list({parent.id: parent for parent in parents}.values())
+        request = _with_parents(request, parents)
+    root = None
+    if request.parent_id is not None:
+        if request.parent_id not in unit.jobs:
+            raise ContractViolation(faults=[Fault("/parent_id", f"there is no job {request.parent_id}")])
+        root = unit.jobs[request.parent_id].root_id
+    open_parents = [p for p in parents if not JobStatus(p.status).is_terminal]
+    broken = [p for p in parents if p.status in ("failed", "cancelled")] if request.on_parent_failure == "cancel" else []
+    job = unit.moves.accept(job_id, request, len(open_parents) or len(broken), root)
+    unit.jobs[job_id] = job
+    unit.fresh.append(job)
+    if request.unique_key is not None:
+        unit.uniques[(request.type, request.unique_key)] = job
+    if broken:
+        unit.moves.cancel(job, PROCESSOR, f"its parent {broken[0].id} is {broken[0].status}", "parent")
+    else:
+        unit.edges.update(((parent.id, job_id), False) for parent in open_parents)
+    return job
 
 
-def _known(unit: Unit, job_id: str, request: JobRequest) -> Submitted | None:
+def holder_of_unique_key(unit: Unit, request: JobRequest) -> Job | None:
+    """The job that holds the request's unique_key and has not ended."""
+    if request.unique_key is None:
+        return None
+    holder = unit.uniques.get((request.type, request.unique_key))
+    return holder if holder is not None and not JobStatus(holder.status).is_terminal else None
+
+
+def known_job(unit: Unit, job_id: str, request: JobRequest) -> Submitted | None:
     """The job that an idempotency key of this request already stands for; from now on all its keys do."""
     unit.point_keys([key for key in request.keys if key not in unit.keys], (job_id, request.fingerprint))  # just set free
     for key in request.keys:

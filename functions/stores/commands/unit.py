@@ -12,6 +12,7 @@ from contracts.errors import (
 from contracts.event import SPEC_VERSION
 from contracts.ids import UuidSequence
 from contracts.job import Attempt, Job
+from contracts.schedule import Schedule
 from contracts.times import to_rfc3339
 from functions.stores.moves import Moves
 
@@ -30,6 +31,9 @@ class Needs:
     tick: int = 0  # how many due, lost and expired jobs at most
     rescue_all: bool = False
     streams: set[str] = field(default_factory=set)
+    schedules: set[str] = field(default_factory=set)  # by name
+    all_schedules: bool = False
+    due_schedules: int = 0  # how many that are due at most
 
 
 @dataclass(slots=True)
@@ -53,6 +57,9 @@ class Unit:
     paused: dict[str, bool] = field(default_factory=dict)  # of each queue that is known
     next_due_at: int | None = None
     streams: dict[str, int] = field(default_factory=dict)
+    schedules: dict[str, Schedule] = field(default_factory=dict)
+    due_schedules: list[str] = field(default_factory=list)
+    next_firing_at: int | None = None  # of the schedules that are not due yet
 
     fresh: list[Job] = field(default_factory=list)
     dirty: dict[str, Job] = field(default_factory=dict)
@@ -61,6 +68,7 @@ class Unit:
     edges: dict[tuple[str, str], bool] = field(default_factory=dict)  # (parent, child) -> whether the parent's end counted
     rekeyed: dict[str, tuple[str, bytes] | None] = field(default_factory=dict)  # keys that stand for another job now, or for none
     new_effects: list[tuple[str, str, int, Any]] = field(default_factory=list)
+    changed_schedules: set[str] = field(default_factory=set)  # those that are not in `schedules` are gone
     ended: list[Job] = field(default_factory=list)  # their children are not settled yet
     settle: Callable[[], None] = field(default=lambda: None)
     moves: Moves = field(init=False)
@@ -91,11 +99,14 @@ class Unit:
     def tell(self, stream: str, event_type: str, data: dict[str, Any], actor: str) -> None:
         """An event of a stream that is no job's."""
         sequence = self.streams[stream] = self.streams.get(stream, 0) + 1
-        self.documents.append({
+        document = {
             "specversion": SPEC_VERSION, "id": f"{stream}/{sequence}", "source": self.source, "type": event_type,
             "subject": stream, "time": to_rfc3339(self.now), "datacontenttype": "application/json",
             "sequence": str(sequence), "actor": actor, "data": data,
-        })  # fmt: skip
+        }  # fmt: skip
+        if sequence > 1:
+            document["causation"] = f"{stream}/{sequence - 1}"
+        self.documents.append(document)
 
 
 class Command:
@@ -106,6 +117,9 @@ class Command:
 
     def needs(self, needs: Needs, unit: Unit) -> None:
         """Adds what `apply` must find loaded."""
+
+    def plan(self, needs: Needs, unit: Unit) -> None:
+        """Adds what turns out to be needed once the schedules that `needs` asked for are loaded, and nothing else is."""
 
     def apply(self, unit: Unit) -> Any:
         raise TypeError(f"{type(self).__name__} does nothing")

@@ -21,7 +21,9 @@ async def assert_sound(store: JobStore) -> None:
     assert len({(event.source, event.id) for event in events}) == len(events)
     states = {}
     for stream, told in streams.items():
-        assert [int(event.document["sequence"]) for event in told] == list(range(1, len(told) + 1)), stream
+        sequences = [int(event.document["sequence"]) for event in told]
+        whole = stream.startswith("job/") or not await store.dropped()  # of other streams retention takes single events
+        assert sequences == (list(range(1, len(told) + 1)) if whole else sorted(set(sequences))), stream
         if stream.startswith("job/"):
             states[stream[4:]] = final_state(stream, told)
     await assert_counts_add_up(store, states)
