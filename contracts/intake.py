@@ -27,16 +27,11 @@ class Intake:
         """
         task = self.catalogue.get(document["type"])
         payload = document.get("payload", {})
-        self.catalogue.payload_schema(task.type).check(payload, "/payload")
-        self._check_size(payload)
+        self.check_payload(task.type, payload)
         queue = document.get("queue", task.queue)
-        if queue not in self.queues:
-            raise UnknownQueue(f"there is no queue {queue!r}; known are {', '.join(sorted(self.queues))}",
-                               faults=[Fault("/queue", "not a declared queue")])  # fmt: skip
+        self.check_queue(queue)
         timeout = document.get("timeout_seconds", task.timeout_seconds)
-        if timeout > self.timeout_seconds_max:
-            raise ContractViolation(faults=[Fault("/timeout_seconds", f"at most {self.timeout_seconds_max:g}; "
-                                                  "raise OBSERVATORY_TIMEOUT_SECONDS_MAX to allow more")])  # fmt: skip
+        self.check_timeout(timeout)
         delay = document.get("delay_seconds")
         return JobRequest(
             type=task.type,
@@ -61,13 +56,27 @@ class Intake:
         validation.validate_job_request(template)
         return self.request(template, now)
 
-    def _check_size(self, payload: Any) -> None:
+    def check_payload(self, task_type: str, payload: Any) -> None:
+        """Raises UnknownTaskType, ContractViolation with pointers below `/payload`, ContentTooLarge."""
+        self.catalogue.payload_schema(task_type).check(payload, "/payload")
         if not payload:
             return
         size = len(strict_json.dumps(payload))
         if size > self.payload_bytes:
             raise ContentTooLarge(f"the payload has {size} bytes; at most {self.payload_bytes} are taken: "
                                   "store it elsewhere and send its address", faults=[Fault("/payload", "too large")])  # fmt: skip
+
+    def check_queue(self, queue: str) -> None:
+        """Raises UnknownQueue."""
+        if queue not in self.queues:
+            raise UnknownQueue(f"there is no queue {queue!r}; known are {', '.join(sorted(self.queues))}",
+                               faults=[Fault("/queue", "not a declared queue")])  # fmt: skip
+
+    def check_timeout(self, seconds: float) -> None:
+        """Raises ContractViolation."""
+        if seconds > self.timeout_seconds_max:
+            raise ContractViolation(faults=[Fault("/timeout_seconds", f"at most {self.timeout_seconds_max:g}; "
+                                                  "raise OBSERVATORY_TIMEOUT_SECONDS_MAX to allow more")])  # fmt: skip
 
 
 def _instant(document: dict[str, Any], name: str) -> int | None:

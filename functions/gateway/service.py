@@ -13,7 +13,9 @@ from contracts.event import Event
 from contracts.event_types import JOB_REQUESTED
 from contracts.intake import Intake
 from contracts.job import Job, JobRequest, JobStatus
+from functions.gateway.schedules import Schedules
 from functions.gateway.waiting import Endings
+from functions.runtime.redaction import Redactor
 from functions.stores.job_store import JobStore, QueueState, Refusal, Submitted
 
 ANONYMOUS = "anonymous"
@@ -65,6 +67,8 @@ class Gateway:
         self._store = store
         self._catalogue = catalogue
         self.intake = Intake(catalogue, queues, self.bounds.payload_bytes, self.bounds.timeout_seconds_max)
+        self.schedules = Schedules(store, self.intake)
+        self.redactor = Redactor(catalogue)
         self._refusals: list[Refusal] = []
         self._telling: asyncio.Task[None] | None = None
 

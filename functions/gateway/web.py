@@ -1,6 +1,5 @@
 """The gateway's HTTP: what comes in, what goes out."""
 
-import math
 from typing import Any
 
 from starlette.requests import Request
@@ -8,70 +7,23 @@ from starlette.responses import Response
 
 from contracts import strict_json, validation
 from contracts.access import Role
-from contracts.errors import ContractViolation, Fault, MalformedRequest, ObservatoryError, UnsupportedMediaType
-from contracts.job import Job, JobStatus
+from contracts.errors import ContractViolation, Fault, ObservatoryError, UnsupportedMediaType
+from contracts.job import Job
 from eventing import codec
+from functions.gateway.requests import actor_of, answer_submitted, job_url, origin_of_request, reason_of, submitted, wait_seconds
+from functions.gateway.schedules_web import ROUTES as SCHEDULES
 from functions.gateway.service import Gateway, Origin
 from functions.runtime.http import Route, header, json_response, limits_of, problem, read_body, refuse_unknown_query, require_json
 from functions.stores.job_store import Submitted
-
-KEY_CHARACTERS = 256
-
-
-def job_url(job_id: str) -> str:
-    return f"/v1/jobs/{job_id}"
-
-
-def _submitted(answer: Submitted) -> Response:
-    body: dict[str, Any] = {"id": answer.id, "status": answer.status, "url": job_url(answer.id)}
-    if answer.deduplicated:
-        body["deduplicated"] = True
-    return json_response(body, 202 if answer.created else 200, {"location": job_url(answer.id)})
-
-
-def actor_of(request: Request) -> str:
-    """The name under which the request is written to the log."""
-    return str(request.scope.get("observatory.actor", "anonymous"))
-
-
-def _origin(request: Request) -> Origin:
-    key = header(request, b"idempotency-key")
-    if key is not None and not (0 < len(key) <= KEY_CHARACTERS and key.isprintable()):
-        raise MalformedRequest(f"Idempotency-Key takes 1 to {KEY_CHARACTERS} printable characters")
-    return Origin(actor_of(request), header(request, b"traceparent"), idempotency_key=key)
 
 
 async def submit_job(gateway: Gateway, request: Request) -> Response:
     refuse_unknown_query(request, ("wait",))
     require_json(request)
-    seconds = _wait_seconds(request, gateway.bounds.wait_seconds)
+    seconds = wait_seconds(request, gateway.bounds.wait_seconds)
     document = strict_json.loads(await read_body(request))
-    answer = await gateway.submit(document, _origin(request))
-    return await _answer(gateway, answer, seconds)
-
-
-async def _answer(gateway: Gateway, answer: Submitted, seconds: float | None) -> Response:
-    if seconds is None:
-        return _submitted(answer)
-    job = await gateway.wait_for(answer.id, seconds)
-    status = 200 if JobStatus(job.status).is_terminal or not answer.created else 202
-    body = {"id": job.id, "status": job.status, "url": job_url(job.id), "result": job.result, "error": job.error}
-    if answer.deduplicated:
-        body["deduplicated"] = True
-    return json_response(body, status, {"location": job_url(job.id)})
-
-
-def _wait_seconds(request: Request, most: float) -> float | None:
-    text = request.query_params.get("wait") if request.scope["query_string"] else None
-    if text is None:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds <= most:
-        raise MalformedRequest(f"wait={text[:40]} is not usable", faults=[Fault("/wait", f"a number of seconds from 0 to {most:g}")])
-    return seconds
+    answer = await gateway.submit(document, origin_of_request(request))
+    return await answer_submitted(gateway, answer, seconds)
 
 
 async def submit_batch(gateway: Gateway, request: Request) -> Response:
@@ -110,27 +62,14 @@ async def receive_event(gateway: Gateway, request: Request) -> Response:
     if mode is None:
         raise UnsupportedMediaType("POST / takes CloudEvents (ce- headers, or Content-Type: application/cloudevents+json); "
                                    "plain JSON goes to POST /v1/jobs")  # fmt: skip
-    seconds = _wait_seconds(request, gateway.bounds.wait_seconds)
+    seconds = wait_seconds(request, gateway.bounds.wait_seconds)
     events = codec.decode(headers, await read_body(request))
     if mode == "batched":
         return await _submit_items(gateway, [gateway.event_item(event, actor_of(request)) for event in events])
-    return await _answer(gateway, await gateway.submit_event(events[0], actor_of(request)), seconds)
+    return await answer_submitted(gateway, await gateway.submit_event(events[0], actor_of(request)), seconds)
 
 
 # ---- wishes -----------------------------------------------------------------------------------------------------
-
-
-async def _reason(request: Request) -> str | None:
-    """The optional `{"reason": "..."}` of a wish."""
-    body = await read_body(request, 65_536)
-    if not body:
-        return None
-    require_json(request)
-    document = strict_json.loads(body)
-    reason = document.get("reason") if isinstance(document, dict) else None
-    if not isinstance(document, dict) or set(document) - {"reason"} or not isinstance(reason, str | None) or len(reason or "") > 1_000:
-        raise ContractViolation(faults=[Fault("", 'send {"reason": "at most 1000 characters"} or nothing')])
-    return reason
 
 
 def _wished(job: Job) -> Response:
@@ -138,16 +77,16 @@ def _wished(job: Job) -> Response:
 
 
 async def cancel_job(gateway: Gateway, request: Request, job_id: str) -> Response:
-    return _wished(await gateway.cancel(job_id, actor_of(request), await _reason(request)))
+    return _wished(await gateway.cancel(job_id, actor_of(request), await reason_of(request)))
 
 
 async def retry_job(gateway: Gateway, request: Request, job_id: str) -> Response:
-    return _wished(await gateway.retry(job_id, actor_of(request), await _reason(request)))
+    return _wished(await gateway.retry(job_id, actor_of(request), await reason_of(request)))
 
 
 async def rerun_job(gateway: Gateway, request: Request, job_id: str) -> Response:
-    await _reason(request)
-    return _submitted(await gateway.rerun(job_id, actor_of(request)))
+    await reason_of(request)
+    return submitted(await gateway.rerun(job_id, actor_of(request)))
 
 
 async def pause_queue(gateway: Gateway, request: Request, name: str) -> Response:
@@ -159,7 +98,7 @@ async def resume_queue(gateway: Gateway, request: Request, name: str) -> Respons
 
 
 async def _set_paused(gateway: Gateway, request: Request, name: str, paused: bool) -> Response:
-    state = await gateway.set_paused(name, paused, actor_of(request), await _reason(request))
+    state = await gateway.set_paused(name, paused, actor_of(request), await reason_of(request))
     return json_response({"name": state.name, "paused": state.paused}, 202)
 
 
@@ -173,4 +112,5 @@ ROUTES = (
     Route("POST", "/v1/jobs/{job_id}/rerun", rerun_job, "Make a new job from an ended one.", (202, 403, 404, *REFUSALS), needs=Role.SUBMIT),
     Route("POST", "/v1/queues/{name}/pause", pause_queue, "Hand out no more jobs of a queue.", (202, 422, *REFUSALS), needs=Role.OPERATE),
     Route("POST", "/v1/queues/{name}/resume", resume_queue, "Hand out a queue's jobs again.", (202, 422, *REFUSALS), needs=Role.OPERATE),
+    *SCHEDULES,
 )

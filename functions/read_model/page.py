@@ -24,6 +24,7 @@ ADDRESSES = (
     ("/v1/events", "events, newest first"),
     ("/v1/stream", "live events (Server-Sent Events)"),
     ("/v1/queues", "queues"),
+    ("/v1/schedules", "schedules, with their last and next runs"),
     ("/v1/tasks", "task types"),
     ("/v1/contracts", "contracts and their schemas"),
     ("/v1/dead-letters", "events that no function could handle"),

@@ -9,6 +9,7 @@ from contracts.errors import NotFound
 from contracts.event import Event
 from contracts.job import Job, JobStatus
 from contracts.query import EVERYTHING, Query
+from contracts.schedule import Schedule
 from contracts.statistics import ALL_TIME, MEASURES, MINUTE_MICROS, WINDOWS_MINUTES, Figures, State, Window, rates
 from contracts.times import MICROSECONDS, optional_rfc3339, to_rfc3339
 from functions.read_model import contract_list, dead_letter_view
@@ -151,6 +152,22 @@ class ReadModel:
         now = self._store.now()
         return self._list([_queue(queue, now) for queue in await self._store.queues()])
 
+    async def schedules(self, limit: int, cursor: str | None) -> Document:
+        """By name, each with the state of its last job."""
+        page = await self._store.schedules(limit, cursor)
+        return self._list(await self._shown_schedules(page.items), page.next_cursor)
+
+    async def schedule(self, name: str) -> Document:
+        """Raises ScheduleNotFound."""
+        return (await self._shown_schedules([await self._store.schedule(name)]))[0]
+
+    async def _shown_schedules(self, schedules: Sequence[Schedule]) -> list[Document]:
+        last = [schedule.last_job_id for schedule in schedules if schedule.last_job_id is not None]
+        states = await self._store.statuses(last) if last else {}
+        return [
+            self._redactor.schedule(schedule.as_json()) | {"last_job_status": states.get(schedule.last_job_id or "")} for schedule in schedules
+        ]
+
     async def alerts(self) -> Document:
         return self._list([alert.as_json() for alert in await self._alerts()])
 
@@ -163,7 +180,9 @@ class ReadModel:
         return alerts(Situation(now, reading.ranges[0], queues, letters, head - reading.position))
 
     def tasks(self) -> Document:
-        return self._list([task.as_json() for task in self._catalogue.definitions()])
+        return self._list([
+            task.as_json() | {"schedule": task.schedule and self._redactor.schedule(task.schedule)} for task in self._catalogue.definitions()
+        ])  # fmt: skip
 
     async def contracts(self) -> Document:
         refused = await self._store.refusals(100)

@@ -145,6 +145,16 @@ async def list_queues(model: ReadModel, request: Request) -> Response:
     return json_response(await model.queues())
 
 
+async def list_schedules(model: ReadModel, request: Request) -> Response:
+    refuse_unknown_query(request, ("limit", "cursor"))
+    return json_response(await model.schedules(*page_of(request)))
+
+
+async def show_schedule(model: ReadModel, request: Request, name: str) -> Response:
+    refuse_unknown_query(request, ())
+    return json_response(await model.schedule(name))
+
+
 async def list_alerts(model: ReadModel, request: Request) -> Response:
     refuse_unknown_query(request, ())
     return json_response(await model.alerts())
@@ -206,6 +216,8 @@ ROUTES = (
     Route("GET", "/v1/stream", stream, "Live events (Server-Sent Events), resumed by Last-Event-ID.", LIST, needs=Role.READ),
     Route("GET", "/v1/stats", show_stats, "Counts, throughput, failure rate and percentiles.", LIST, needs=Role.READ),
     Route("GET", "/v1/queues", list_queues, "Queues as they stand.", LIST, needs=Role.READ),
+    Route("GET", "/v1/schedules", list_schedules, "Schedules by name, with their last and next runs.", LIST, needs=Role.READ),
+    Route("GET", "/v1/schedules/{name}", show_schedule, "One schedule.", ONE, needs=Role.READ),
     Route("GET", "/v1/alerts", list_alerts, "What deserves attention.", LIST, needs=Role.READ),
     Route("GET", "/v1/tasks", list_tasks, "Task types with their schemas.", LIST, needs=Role.READ),
     Route("GET", "/v1/functions", list_functions, "The functions, and their instances that are known.", LIST, needs=Role.READ),

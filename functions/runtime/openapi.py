@@ -7,7 +7,7 @@ from functions.runtime.entrypoint import COMMON_ROUTES, EVENT_ROUTES, Function
 from functions.runtime.http import PROBLEM, Route
 
 WORDS = {
-    200: "Done.", 202: "Accepted.", 400: "Malformed.", 401: "Needs a key.", 403: "Not allowed.", 404: "Not there.", 405: "Not with this method.",
+    200: "Done.", 201: "Made.", 202: "Accepted.", 400: "Malformed.", 401: "Needs a key.", 403: "Not allowed.", 404: "Not there.", 405: "Not with this method.",
     408: "The body came too slowly.", 409: "Collides with what is there.", 413: "Too large.", 415: "Not this content type.",
     422: "Breaks the contract.", 431: "Too many headers.", 503: "A store is away; come again after Retry-After.",
 }  # fmt: skip

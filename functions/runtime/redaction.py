@@ -62,6 +62,11 @@ class Redactor:
         shown: dict[str, Any] = self._request(document)
         return shown
 
+    def schedule(self, document: dict[str, Any]) -> dict[str, Any]:
+        """The same for a schedule's JSON form, whose template holds a payload."""
+        shown: dict[str, Any] = self._template(document)
+        return shown
+
     def _template(self, data: Any) -> Any:
         template = data.get("template") if isinstance(data, dict) else None
         shown = self._request(template)

@@ -283,6 +283,9 @@ class JobStore(Protocol):
     async def job(self, job_id: str) -> Job:
         """Raises JobNotFound."""
 
+    async def statuses(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """The states of those of these jobs that are there."""
+
     async def jobs(self, where: Query, limit: int, cursor: str | None) -> JobPage:
         """Jobs that fit, newest first, exactly those that `Query.matches` says, with what `open_search` lets it see.
 

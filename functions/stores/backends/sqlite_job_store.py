@@ -322,6 +322,9 @@ class SqliteJobStore:
     async def job(self, job_id: str) -> Job:
         return await self.database.read(lambda connection: reading.job(connection, job_id))
 
+    async def statuses(self, job_ids: Sequence[str]) -> dict[str, str]:
+        return await self.database.read(lambda connection: reading.statuses(connection, job_ids))
+
     async def jobs(self, where: Query, limit: int, cursor: str | None) -> JobPage:
         before, now = (ABOVE_ALL, self.now()) if cursor is None else reading.decode_numbers(cursor)
         found = await self.search.find(where, now, before, limit + 1)

@@ -52,6 +52,11 @@ def job(connection: sqlite3.Connection, job_id: str) -> Job:
     return rows.job_of(row)
 
 
+def statuses(connection: sqlite3.Connection, job_ids: Sequence[str]) -> dict[str, str]:
+    sql = "SELECT id, status FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
+    return dict(connection.execute(sql, (orjson.dumps(list(job_ids)).decode(),)).fetchall())
+
+
 def attempts(connection: sqlite3.Connection, job_id: str) -> list[Attempt]:
     found = connection.execute(
         """SELECT job_id, lease_token, attempt, worker, instance, claimed_at, started_at, finished_at, outcome, error, output
