@@ -31,6 +31,7 @@ VERBS = (
     Verb("show", "console.verbs.show", "one job: timeline, attempts, error, output, result"),
     Verb("watch", "console.verbs.watch", "follow jobs to their end, or all that happens"),
     Verb("cancel", "console.verbs.cancel", "cancel jobs, or ask running ones to stop"),
+    Verb("bulk", "console.verbs.bulk", "cancel, retry or rerun every job that a query finds"),
     Verb("run", "console.verbs.run", "run a task here and now, without server or queue"),
     Verb("stats", "console.verbs.stats", "counts, throughput, failure rate, waiting and running times"),
     Verb("queues", "console.verbs.queues", "queues: depth, running, limits, pauses"),

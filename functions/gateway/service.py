@@ -8,13 +8,14 @@ from typing import Any
 
 from contracts import strict_json, validation
 from contracts.catalogue import Catalogue
-from contracts.errors import Forbidden, ObservatoryError, Refused, UnknownEventType
+from contracts.errors import ObservatoryError, Refused, UnknownEventType
 from contracts.event import Event
 from contracts.event_types import JOB_REQUESTED
 from contracts.intake import Intake
-from contracts.job import Job, JobRequest, JobStatus
+from contracts.job import Job, JobRequest
 from functions.gateway.schedules import Schedules
 from functions.gateway.waiting import Endings
+from functions.runtime.bulk import Bulk, again
 from functions.runtime.redaction import Redactor
 from functions.stores.job_store import JobStore, QueueState, Refusal, Submitted
 
@@ -64,6 +65,7 @@ class Gateway:
     def __init__(self, store: JobStore, catalogue: Catalogue, queues: Mapping[str, Any], bounds: Bounds | None = None) -> None:
         self.bounds = bounds or Bounds()
         self.endings = Endings(store)
+        self.bulk = Bulk(store)
         self._store = store
         self._catalogue = catalogue
         self.intake = Intake(catalogue, queues, self.bounds.payload_bytes, self.bounds.timeout_seconds_max)
@@ -77,6 +79,7 @@ class Gateway:
 
     async def drain(self) -> None:
         self.endings.close()
+        await self.bulk.drain()
 
     # ---- submissions ------------------------------------------------------------------------------------------
 
@@ -159,15 +162,8 @@ class Gateway:
         return _only(await self._store.reopen([job_id], actor, reason))
 
     async def rerun(self, job_id: str, actor: str) -> Submitted:
-        """A new job with the payload and options of an ended one, whose `parent_id` is that one."""
-        job = await self._store.job(job_id)
-        if not JobStatus(job.status).is_terminal:
-            raise Forbidden(f"job {job_id} is {job.status}; only an ended job is run again")
-        request = JobRequest(
-            type=job.type, payload=job.payload, task_version=job.task_version, queue=job.queue, priority=job.priority,
-            max_attempts=job.max_attempts, timeout_seconds=job.timeout_seconds, backoff=job.backoff, tags=job.tags,
-            parent_id=job.id, actor=actor, cause=f"job/{job.id}/{job.sequence}",
-        )  # fmt: skip
+        """A new job with the payload and options of an ended one, whose `parent_id` is that one. Raises Forbidden."""
+        request = again(await self._store.job(job_id), actor)
         (answer,) = await self._store.submit([request])
         if isinstance(answer, ObservatoryError):
             raise answer

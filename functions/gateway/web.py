@@ -14,6 +14,7 @@ from functions.gateway.requests import actor_of, answer_submitted, job_url, orig
 from functions.gateway.schedules_web import ROUTES as SCHEDULES
 from functions.gateway.service import Gateway, Origin
 from functions.runtime.http import Route, header, json_response, limits_of, problem, read_body, refuse_unknown_query, require_json
+from functions.stores.bulk import ACTIONS
 from functions.stores.job_store import Submitted
 
 
@@ -102,6 +103,32 @@ async def _set_paused(gateway: Gateway, request: Request, name: str, paused: boo
     return json_response({"name": state.name, "paused": state.paused}, 202)
 
 
+async def begin_bulk(gateway: Gateway, request: Request) -> Response:
+    refuse_unknown_query(request, ())
+    require_json(request)
+    wish = strict_json.loads(await read_body(request, 65_536))
+    _check_bulk(wish)
+    if wish.get("dry_run"):
+        return json_response(await gateway.bulk.rehearse(wish["action"], wish["q"]))
+    operation = await gateway.bulk.begin(wish["action"], wish["q"], actor_of(request), wish.get("reason"))
+    return json_response(operation.as_json(), 202, {"location": f"/v1/bulk/{operation.id}"})
+
+
+_BULK = {"action": str, "q": str, "dry_run": bool, "reason": str | None}
+
+
+def _check_bulk(wish: Any) -> None:
+    if not isinstance(wish, dict):
+        raise ContractViolation(faults=[Fault("", 'send {"action": "cancel", "q": "state:queued"}')])
+    faults = [Fault(f"/{name}", f"unknown; known are {', '.join(_BULK)}") for name in wish if name not in _BULK]
+    faults += [Fault(f"/{name}", "is missing; add it") for name in ("action", "q") if name not in wish]
+    faults += [Fault(f"/{name}", "has the wrong type") for name, kind in _BULK.items() if name in wish and not isinstance(wish[name], kind)]
+    if isinstance(wish.get("action"), str) and wish["action"] not in ACTIONS:
+        faults.append(Fault("/action", f"one of {', '.join(ACTIONS)}"))
+    if faults:
+        raise ContractViolation(faults=faults)
+
+
 REFUSALS = (400, 413, 415, 422, 503)
 ROUTES = (
     Route("POST", "/", receive_event, "Submit jobs as CloudEvents, in any of the three modes.", (200, 202, 409, *REFUSALS), needs=Role.SUBMIT),
@@ -110,6 +137,7 @@ ROUTES = (
     Route("POST", "/v1/jobs/{job_id}/cancel", cancel_job, "Cancel a job, or ask its running attempt to stop.", (202, 404, 409, *REFUSALS), needs=Role.OPERATE),
     Route("POST", "/v1/jobs/{job_id}/retry", retry_job, "Give a failed or cancelled job new attempts.", (202, 404, 409, *REFUSALS), needs=Role.OPERATE),
     Route("POST", "/v1/jobs/{job_id}/rerun", rerun_job, "Make a new job from an ended one.", (202, 403, 404, *REFUSALS), needs=Role.SUBMIT),
+    Route("POST", "/v1/bulk", begin_bulk, "Cancel, retry or rerun every job that a query finds.", (200, 202, *REFUSALS), needs=Role.OPERATE),
     Route("POST", "/v1/queues/{name}/pause", pause_queue, "Hand out no more jobs of a queue.", (202, 422, *REFUSALS), needs=Role.OPERATE),
     Route("POST", "/v1/queues/{name}/resume", resume_queue, "Hand out a queue's jobs again.", (202, 422, *REFUSALS), needs=Role.OPERATE),
     *SCHEDULES,

@@ -192,6 +192,13 @@ class ReadModel:
         """The schema of an event type, a task type or a document. Raises NotFound."""
         return contract_list.contract(self._catalogue, name)
 
+    async def bulks(self) -> Document:
+        return self._list([operation.as_json() for operation in await self._store.bulks(100)])
+
+    async def bulk(self, operation: str) -> Document:
+        """Raises NotFound."""
+        return (await self._store.bulk(operation)).as_json()
+
     async def dead_letters(self, limit: int, cursor: str | None, status: str | None) -> Document:
         page = await self._store.dead_letters(limit, cursor, status)
         return self._list([letter.as_json() for letter in page.items], page.next_cursor)

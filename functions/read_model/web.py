@@ -180,6 +180,16 @@ async def show_contract(model: ReadModel, request: Request, name: str) -> Respon
     return json_response(model.contract(name), headers={"content-type": "application/schema+json"})
 
 
+async def list_bulks(model: ReadModel, request: Request) -> Response:
+    refuse_unknown_query(request, ())
+    return json_response(await model.bulks())
+
+
+async def show_bulk(model: ReadModel, request: Request, bulk_id: str) -> Response:
+    refuse_unknown_query(request, ())
+    return json_response(await model.bulk(bulk_id))
+
+
 async def list_dead_letters(model: ReadModel, request: Request) -> Response:
     refuse_unknown_query(request, ("status", "limit", "cursor"))
     status = values_of(request.query_params, "status", DEAD_LETTER_STATES)
@@ -223,6 +233,8 @@ ROUTES = (
     Route("GET", "/v1/functions", list_functions, "The functions, and their instances that are known.", LIST, needs=Role.READ),
     Route("GET", "/v1/contracts", list_contracts, "Contracts, and recent refusals.", LIST, needs=Role.READ),
     Route("GET", "/v1/contracts/{name}", show_contract, "The schema of a contract.", ONE, needs=Role.READ),
+    Route("GET", "/v1/bulk", list_bulks, "Bulk operations, newest first.", LIST, needs=Role.READ),
+    Route("GET", "/v1/bulk/{bulk_id}", show_bulk, "How far a bulk operation is, and its outcomes.", ONE, needs=Role.READ),
     Route("GET", "/v1/dead-letters", list_dead_letters, "Events that no function could handle, newest first.", LIST, needs=Role.READ),
     Route("GET", "/v1/dead-letters/{letter_id}", show_dead_letter, "One dead letter with what was kept.", ONE, needs=Role.READ),
 )

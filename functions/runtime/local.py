@@ -119,6 +119,7 @@ class LocalSystem:
         self.timer = Timer(scheduler.tick, self.store.now, self.settings.tick_seconds)
         self.store.on_committed(self.timer.committed)
         self.timer.start((await scheduler.tick()).next_due_at)
+        self.resuming = asyncio.create_task((await self.parts.gateway()).bulk.resume(), name="bulk")
         self.sweeping = asyncio.create_task((await self.parts.sweeper()).sweep_on(self.settings.tick_seconds), name="retention")
 
     async def _serve(self, application: Any) -> None:
@@ -142,7 +143,7 @@ class LocalSystem:
         """Takes no more, lets handlers finish within the grace, gives the rest back, and closes; nothing is lost."""
         self.sweeping.cancel()
         await self.timer.stop()
-        (await self.parts.gateway()).endings.close()
+        await (await self.parts.gateway()).drain()
         await (await self.parts.read_model()).drain()
         self._server.should_exit = True
         await self.processor.drain()

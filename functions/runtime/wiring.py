@@ -204,10 +204,11 @@ class Parts:
         return scheduler
 
     async def _make_scheduler(self) -> "Scheduler":
+        from functions.runtime.bulk import Bulk
         from functions.scheduler.service import Scheduler
 
-        bell = self._made.get("bell") or SilentBell()
-        scheduler = Scheduler(await self.job_store(), bell, self._readers_of_the_feed(), await self.sweeper(), await self.intake())
+        store, bell = await self.job_store(), self._made.get("bell") or SilentBell()
+        scheduler = Scheduler(store, bell, self._readers_of_the_feed(), await self.sweeper(), await self.intake(), Bulk(store))
         await scheduler.declare()
         return scheduler
 

@@ -9,6 +9,7 @@ from contracts.event import Event
 from contracts.event_types import TICK_TYPE
 from contracts.intake import Intake
 from contracts.job import JobRequest
+from functions.runtime.bulk import Bulk
 from functions.runtime.dead_letters import Consumer
 from functions.scheduler.sweeping import Sweeper
 from functions.stores.job_store import STATISTICS_CURSOR, Declared, JobStore, Tick
@@ -32,14 +33,15 @@ class Bell(Protocol):
 
 class Scheduler(Consumer):
     """`readers` names the Triggers whose subscriber follows the feed by the cursor of the statistics; `sweeper` drops what
-    is old when a tick comes as an event (a process that lives sweeps by itself); `intake` reads the templates of schedules
-    (None: they do not fire here)."""
+    is old when a tick comes as an event, and `bulk` goes on with operations that were interrupted (a process that lives does
+    both by itself); `intake` reads the templates of schedules (None: they do not fire here)."""
 
     def __init__(
-        self, store: JobStore, bell: Bell, readers: Sequence[str] = (), sweeper: Sweeper | None = None, intake: Intake | None = None
-    ) -> None:
+        self, store: JobStore, bell: Bell, readers: Sequence[str] = (), sweeper: Sweeper | None = None, intake: Intake | None = None,
+        bulk: Bulk | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(store)
-        self._store, self._bell, self._readers, self._sweeper, self._intake = store, bell, readers, sweeper, intake
+        self._store, self._bell, self._readers, self._sweeper, self._intake, self._bulk = store, bell, readers, sweeper, intake, bulk
 
     async def declare(self) -> Declared:
         """Takes over the schedules that tasks declare."""
@@ -67,6 +69,8 @@ class Scheduler(Consumer):
                 await self.tick()
                 if self._sweeper is not None:
                     await self._sweeper.sweep(SWEEP_SECONDS)
+                if self._bulk is not None:
+                    await self._bulk.resume(SWEEP_SECONDS)
         except Passing:
             return [503] * len(events)
         return [200] * len(events)

@@ -15,6 +15,7 @@ from contracts.job import Attempt, Job, JobRequest
 from contracts.query import Query
 from contracts.schedule import Schedule, ScheduleSpec
 from contracts.times import to_rfc3339
+from functions.stores.bulk import BulkOperation, BulkState
 from functions.stores.moves import Ending
 from functions.stores.retention import Checkpoint, Pruned, Retention
 
@@ -264,6 +265,24 @@ class JobStore(Protocol):
     async def cursors(self) -> dict[str, int]: ...
     async def advance(self, cursor: str, position: int) -> None:
         """Moves a cursor forward (never back). May wait for a commit that happens anyway."""
+
+    # ---- bulk --------------------------------------------------------------------------------------------------
+    async def begin_bulk(self, operation: BulkOperation, job_ids: Sequence[str]) -> None:
+        """Keeps an operation and whom it is for."""
+
+    async def bulk(self, operation: str) -> BulkOperation:
+        """Raises NotFound."""
+
+    async def bulks(self, limit: int, *, open_only: bool = False) -> list[BulkOperation]:
+        """Newest first; those that are not finished alone, if asked so."""
+
+    async def bulk_items(self, operation: str, at: int, limit: int) -> list[str]:
+        """The ids that it is for, from place `at` on; none once it is finished."""
+
+    async def bulk_step(
+        self, operation: BulkOperation, at: int, job_ids: Sequence[str], outcomes: Sequence[tuple[str, str]] = ()
+    ) -> BulkState | None:
+        """Does the jobs at place `at` and moves on, in one transaction; nothing when somebody was faster. See BulkStep."""
 
     # ---- retention ---------------------------------------------------------------------------------------------
     async def prune(self, keep: Retention) -> Pruned:

@@ -18,6 +18,7 @@ from contracts.schedule import Schedule, ScheduleSpec
 from contracts.times import to_micros
 from functions.stores import commands as cmd
 from functions.stores.backends import sqlite_audit as audit
+from functions.stores.backends import sqlite_bulk as bulk
 from functions.stores.backends import sqlite_loading as loading
 from functions.stores.backends import sqlite_reading as reading
 from functions.stores.backends import sqlite_records as records
@@ -27,6 +28,7 @@ from functions.stores.backends import sqlite_writing as writing
 from functions.stores.backends.sqlite_database import SqliteDatabase, one
 from functions.stores.backends.sqlite_search import SqliteSearch
 from functions.stores.backends.sqlite_state import SqlWrite, StateWrite, WriterState
+from functions.stores.bulk import BulkOperation, BulkState
 from functions.stores.clock import Clock, MonotonicClock, wall_clock
 from functions.stores.job_store import (
     Committed,
@@ -170,6 +172,27 @@ class SqliteJobStore:
         if events:
             for callback in self._callbacks:
                 callback(events)
+
+    # ---- bulk -------------------------------------------------------------------------------------------------
+
+    async def begin_bulk(self, operation: BulkOperation, job_ids: Sequence[str]) -> None:
+        await self.database.ask(SqlWrite(lambda connection: bulk.begin(connection, operation, job_ids)))
+
+    async def bulk(self, operation: str) -> BulkOperation:
+        return await self.database.read(lambda connection: bulk.one(connection, operation))
+
+    async def bulks(self, limit: int, *, open_only: bool = False) -> list[BulkOperation]:
+        return await self.database.read(lambda connection: bulk.newest(connection, limit, open_only=open_only))
+
+    async def bulk_items(self, operation: str, at: int, limit: int) -> list[str]:
+        return await self.database.read(lambda connection: bulk.items(connection, operation, at, limit))
+
+    async def bulk_step(
+        self, operation: BulkOperation, at: int, job_ids: Sequence[str], outcomes: Sequence[tuple[str, str]] = ()
+    ) -> BulkState | None:
+        reason = operation.reason or f"bulk operation {operation.id}"
+        step = cmd.BulkStep(operation.id, operation.action, at, operation.matched, job_ids, operation.actor, reason, outcomes)
+        return await self.database.ask(step)
 
     # ---- retention --------------------------------------------------------------------------------------------
 

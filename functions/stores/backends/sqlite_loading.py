@@ -10,6 +10,7 @@ import orjson
 
 from contracts.job import Job
 from functions.stores import commands as cmd
+from functions.stores.backends import sqlite_bulk as bulk
 from functions.stores.backends import sqlite_rows as rows
 from functions.stores.backends.sqlite_database import one, write_rows
 from functions.stores.backends.sqlite_state import QueueRow, WriterState
@@ -26,6 +27,8 @@ def load(connection: sqlite3.Connection, state: WriterState, needs: cmd.Needs, u
         _load_uniques(connection, state, needs, unit)
     if needs.effects:
         _load_effects(connection, needs, unit)
+    if needs.operations:
+        unit.operations = bulk.states(connection, needs.operations)
     for queue, limit in needs.claims.items():
         unit.claimable[queue] = _claimable(connection, state, unit, queue, limit)
     if needs.tick:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contracts import strict_json
 from contracts.event import Event
 from functions.stores import commands as cmd
+from functions.stores.backends import sqlite_bulk as bulk
 from functions.stores.backends import sqlite_rows as rows
 from functions.stores.backends import sqlite_schedules as schedules
 from functions.stores.backends.sqlite_database import write_rows
@@ -31,6 +32,8 @@ def flush(connection: sqlite3.Connection, state: WriterState, unit: cmd.Unit, ch
     if unit.new_effects:
         effects = [(job_id, step, token, strict_json.dumps_text(value)) for job_id, step, token, value in unit.new_effects]
         write_rows(connection, "INSERT INTO effects (job_id, step, lease_token, value)", effects)
+    for operation in unit.dirty_operations:
+        bulk.save(connection, operation, unit.operations[operation])
     if unit.streams:
         write_rows(connection, "INSERT OR REPLACE INTO streams (stream, sequence)", list(unit.streams.items()))
     events = _write_events(connection, state, unit, check)

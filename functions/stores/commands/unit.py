@@ -14,6 +14,7 @@ from contracts.ids import UuidSequence
 from contracts.job import Attempt, Job
 from contracts.schedule import Schedule
 from contracts.times import to_rfc3339
+from functions.stores.bulk import BulkState
 from functions.stores.moves import Moves
 
 MINUTE = 60_000_000
@@ -34,6 +35,7 @@ class Needs:
     schedules: set[str] = field(default_factory=set)  # by name
     all_schedules: bool = False
     due_schedules: int = 0  # how many that are due at most
+    operations: set[str] = field(default_factory=set)  # bulk operations
 
 
 @dataclass(slots=True)
@@ -61,7 +63,10 @@ class Unit:
     due_schedules: list[str] = field(default_factory=list)
     next_firing_at: int | None = None  # of the schedules that are not due yet
 
+    operations: dict[str, BulkState] = field(default_factory=dict)
+
     fresh: list[Job] = field(default_factory=list)
+    dirty_operations: set[str] = field(default_factory=set)
     dirty: dict[str, Job] = field(default_factory=dict)
     documents: list[dict[str, Any]] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
