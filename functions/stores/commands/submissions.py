@@ -106,8 +106,10 @@ def _parent(unit: Unit, index: int, name: str, earlier: Sequence[Submitted | Obs
     if name.startswith("#"):
         number = int(name[1:])
         found = earlier[number] if number < len(earlier) else None
-        if isinstance(found, Submitted):
+        if isinstance(found, Submitted) and found.id in unit.jobs:
             return unit.jobs[found.id]
+        if isinstance(found, Submitted):  # its key still answers, but retention dropped the job
+            raise ContractViolation(faults=[Fault(f"/depends_on/{index}", f"the job of item {name}, {found.id}, ended and is kept no more")])
         raise ContractViolation(faults=[Fault(f"/depends_on/{index}", f"{name} is no accepted earlier item of this batch")])
     if name not in unit.jobs:
         raise ContractViolation(faults=[Fault(f"/depends_on/{index}", f"there is no job {name}")])

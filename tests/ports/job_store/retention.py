@@ -2,7 +2,7 @@
 
 import pytest
 
-from contracts.errors import JobNotFound
+from contracts.errors import ContractViolation, JobNotFound
 from contracts.job import JobRequest
 from contracts.statistics import fold, merge
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
@@ -136,6 +136,17 @@ class Retaining:
         assert await prune(store) == 1
         (again,) = await store.submit([keyed])
         assert (again.id, again.status, again.created) == (first.id, "succeeded", False)  # type: ignore[union-attr]
+
+    async def test_a_dropped_job_that_a_key_still_names_is_no_parent(self, store: JobStore) -> None:
+        keyed = JobRequest("demo.noop", {}, keys=("key:1",), fingerprint=b"1")
+        await store.submit([keyed])
+        await run(store)
+        await submitted(store, request())
+        await read_on(store)
+        assert await prune(store) == 1
+        again, child = await store.submit([keyed, request(depends_on=["#0"])])
+        assert again.status == "succeeded"  # type: ignore[union-attr]
+        assert isinstance(child, ContractViolation)
 
     async def test_an_empty_store_has_nothing_to_drop(self, store: JobStore) -> None:
         assert await store.prune(ALL) == Pruned()
