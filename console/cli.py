@@ -35,6 +35,7 @@ VERBS = (
     Verb("run", "console.verbs.run", "run a task here and now, without server or queue"),
     Verb("stats", "console.verbs.stats", "counts, throughput, failure rate, waiting and running times"),
     Verb("queues", "console.verbs.queues", "queues: depth, running, limits, pauses"),
+    Verb("schedules", "console.verbs.schedules", "schedules: what comes by itself, and when"),
     Verb("tasks", "console.verbs.tasks", "task types, and the fields of their payloads"),
     Verb("events", "console.verbs.events", "what happened, or happens"),
     Verb("dead-letters", "console.verbs.dead_letters", "events that no function could handle"),

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 
 from console import environment
-from console.api import connection, reading, submission
+from console.api import connection, reading, schedules, submission
 from console.api.addresses import base_url
 from console.api.documents import AttemptDocument, EventDocument, JobDocument, JobOptions, PageDocument
 from console.api.errors import ObservatoryApiError
@@ -153,6 +153,35 @@ class AsyncClient:
 
     async def discard_dead_letter(self, letter_id: str, reason: str) -> dict[str, Any]:
         return cast(dict[str, Any], await self.send("POST", f"/v1/dead-letters/{quote(letter_id, safe='')}/discard", {"reason": reason}))
+
+    async def schedules(self, page_size: int = reading.PAGE) -> AsyncIterator[dict[str, Any]]:
+        cursor: str | None = None
+        while True:
+            page = await self._run(reading.page("/v1/schedules", self.patience, limit=page_size, cursor=cursor))
+            for item in page["items"]:
+                yield item
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
+
+    async def schedule(self, name: str) -> dict[str, Any]:
+        return cast(dict[str, Any], await self.get(schedules.path(name)))
+
+    async def put_schedule(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        return cast(dict[str, Any], await self.send("PUT", schedules.path(name), dict(request)))
+
+    async def run_schedule(self, name: str, *, idempotency_key: str | None = None) -> AsyncJobHandle:
+        accepted = await self._run(schedules.run(name, idempotency_key, self.patience))
+        return AsyncJobHandle(self, accepted.job, created=accepted.created, deduplicated=accepted.deduplicated)
+
+    async def pause_schedule(self, name: str, reason: str | None = None) -> dict[str, Any]:
+        return cast(dict[str, Any], await self.send("POST", schedules.path(name, "/pause"), submission.reason_document(reason)))
+
+    async def resume_schedule(self, name: str, reason: str | None = None) -> dict[str, Any]:
+        return cast(dict[str, Any], await self.send("POST", schedules.path(name, "/resume"), submission.reason_document(reason)))
+
+    async def delete_schedule(self, name: str, reason: str | None = None) -> dict[str, Any]:
+        return cast(dict[str, Any], await self.send("DELETE", schedules.path(name), submission.reason_document(reason)))
 
     async def get(self, path: str, **query: Any) -> Any:
         return await self._run(reading.get(path, self.patience, **query))

@@ -55,10 +55,11 @@ def submit(document: Mapping[str, Any], key: str | None, wait_seconds: float | N
     call = Call("POST", "/v1/jobs", query, to_json(document), headers, hold_seconds=wait_seconds or 0.0)
     answer = yield from exchange(call, patience)
     document = json_of(answer)
-    return _accepted(document, document.get("status", "queued"), answer.status == 202 or wait_seconds is not None)
+    return accepted_of(document, document.get("status", "queued"), answer.status == 202 or wait_seconds is not None)
 
 
-def _accepted(answer: Mapping[str, Any], status: str, created: bool) -> Accepted:
+def accepted_of(answer: Mapping[str, Any], status: str, created: bool) -> Accepted:
+    """What an answer to a submission says."""
     deduplicated = bool(answer.get("deduplicated", False))
     return Accepted(answer["id"], status, created and not deduplicated, deduplicated, dict(answer, status=status))
 
@@ -148,7 +149,7 @@ def _items(items: Iterable[Mapping[str, Any]]) -> Iterator[Accepted | Observator
         if "problem" in item:
             yield ObservatoryApiError(item["status"], item["problem"])
         else:
-            yield _accepted(item, item.get("job_status", "queued"), item["status"] == 202)
+            yield accepted_of(item, item.get("job_status", "queued"), item["status"] == 202)
 
 
 def ask_to_cancel(path: str, reason: str | None, patience: Patience) -> Steps[dict[str, Any]]:
@@ -164,3 +165,8 @@ def send(method: str, path: str, document: Any, patience: Patience) -> Steps[Any
     body = None if document is None else to_json(document)
     answer = yield from exchange(Call(method, path, (), body, headers), patience)
     return json_of(answer) if answer.body else None
+
+
+def reason_document(reason: str | None) -> dict[str, str] | None:
+    """The body of a wish; none without a reason."""
+    return None if reason is None else {"reason": reason}

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 
 from console import environment
-from console.api import connection, reading, submission
+from console.api import connection, reading, schedules, submission
 from console.api.addresses import base_url
 from console.api.documents import AttemptDocument, EventDocument, JobDocument, JobOptions, PageDocument
 from console.api.errors import ObservatoryApiError
@@ -188,6 +188,42 @@ class Client:
 
     def discard_dead_letter(self, letter_id: str, reason: str) -> dict[str, Any]:
         return cast(dict[str, Any], self.send("POST", f"/v1/dead-letters/{quote(letter_id, safe='')}/discard", {"reason": reason}))
+
+    # ---- schedules -------------------------------------------------------------------------------------------------
+
+    def schedules(self, page_size: int = reading.PAGE) -> Iterator[dict[str, Any]]:
+        """Every schedule by name, read page by page as the iterator goes."""
+        cursor: str | None = None
+        while True:
+            page = self._run(reading.page("/v1/schedules", self.patience, limit=page_size, cursor=cursor))
+            yield from page["items"]
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
+
+    def schedule(self, name: str) -> dict[str, Any]:
+        """One schedule. Raises ObservatoryApiError (404)."""
+        return cast(dict[str, Any], self.get(schedules.path(name)))
+
+    def put_schedule(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Makes or changes a schedule (contracts/schemas/schedule-request.json); it, with `outcome` created, updated or unchanged."""
+        return cast(dict[str, Any], self.send("PUT", schedules.path(name), dict(request)))
+
+    def run_schedule(self, name: str, *, idempotency_key: str | None = None) -> JobHandle:
+        """Submits a schedule's job now."""
+        accepted = self._run(schedules.run(name, idempotency_key, self.patience))
+        return JobHandle(self, accepted.job, created=accepted.created, deduplicated=accepted.deduplicated)
+
+    def pause_schedule(self, name: str, reason: str | None = None) -> dict[str, Any]:
+        return cast(dict[str, Any], self.send("POST", schedules.path(name, "/pause"), submission.reason_document(reason)))
+
+    def resume_schedule(self, name: str, reason: str | None = None) -> dict[str, Any]:
+        return cast(dict[str, Any], self.send("POST", schedules.path(name, "/resume"), submission.reason_document(reason)))
+
+    def delete_schedule(self, name: str, reason: str | None = None) -> dict[str, Any]:
+        return cast(dict[str, Any], self.send("DELETE", schedules.path(name), submission.reason_document(reason)))
+
+    # ---- anything --------------------------------------------------------------------------------------------------
 
     def get(self, path: str, **query: Any) -> Any:
         """The JSON value at any path of the surface."""

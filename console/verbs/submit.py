@@ -7,9 +7,10 @@ from typing import Any
 from console import exits
 from console.api.errors import ObservatoryApiError
 from console.outcome import exit_code, report
+from console.payloads import BadArgument
 from console.session import Session
 from console.text import clean
-from console.verbs import task_arguments
+from console.verbs import schedule_arguments, task_arguments
 from console.verbs.task_arguments import PAYLOAD_HELP, Definition, FindTask
 
 EXAMPLES = f"""{PAYLOAD_HELP}
@@ -19,6 +20,7 @@ examples:
   submit file.digest '{{"path": "README.md"}}' --at 2026-12-24T18:00:00Z
   submit text.statistics @payloads.jsonl       many jobs of one type, one payload a line
   submit - < jobs.jsonl                        many jobs, one whole job request a line
+  submit demo.noop --every 10m --name heartbeat    a schedule (see the verb schedules)
   submit text.statistics --help                the fields of that task
 """
 LISTED_REFUSALS = 20
@@ -26,6 +28,16 @@ LISTED_REFUSALS = 20
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.usage = f"{parser.prog} TYPE [PAYLOAD] [OPTIONS]"
+    add_job_options(parser)
+    add = parser.add_argument_group("submitting").add_argument
+    add("--idempotency-key", metavar="KEY", help="the same key with the same request is the same job")
+    add("--wait", type=float, metavar="SECONDS", nargs="?", const=math.inf, help="wait for its end; without SECONDS as long as it takes")
+    add("-q", "--quiet", action="store_true", help="print ids alone")
+    schedule_arguments.add_when(parser)
+
+
+def add_job_options(parser: argparse.ArgumentParser) -> None:
+    """The options of a job request."""
     add = parser.add_argument_group("options of the job").add_argument
     add("--queue", help="the queue to wait in; by default the task's own")
     add("--priority", type=int, metavar="0..9", help="9 goes first, 0 last; by default the task's own, mostly 4")
@@ -39,10 +51,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--parent", metavar="JOB", dest="parent_id", help="the job that it belongs to")
     add("--after", metavar="JOB", action="append", dest="depends_on", help="a job that must end first; may be repeated")
     add("--on-parent-failure", choices=("cancel", "run"), help="what happens when such a job fails")
-    add = parser.add_argument_group("submitting").add_argument
-    add("--idempotency-key", metavar="KEY", help="the same key with the same request is the same job")
-    add("--wait", type=float, metavar="SECONDS", nargs="?", const=math.inf, help="wait for its end; without SECONDS as long as it takes")
-    add("-q", "--quiet", action="store_true", help="print ids alone")
 
 
 OPTIONS = ("queue", "priority", "delay_seconds", "run_at", "expires_at", "timeout_seconds", "max_attempts", "tags", "unique_key",
@@ -51,10 +59,13 @@ OPTIONS = ("queue", "priority", "delay_seconds", "run_at", "expires_at", "timeou
 
 def parse(parser: argparse.ArgumentParser, argv: list[str], namespace: argparse.Namespace) -> argparse.Namespace:
     configure(parser)
-    return task_arguments.parse(parser, argv, namespace, _finder)
+    if schedule_arguments.is_asked_for(argv):  # else a task's own fields may have these names
+        schedule_arguments.add_rules(parser)
+        parser.add_argument("--name", metavar="NAME", help="the schedule's name")
+    return task_arguments.parse(parser, argv, namespace, find_task)
 
 
-def _finder(given: argparse.Namespace) -> FindTask:
+def find_task(given: argparse.Namespace) -> FindTask:
     """The server's catalogue says what a type takes."""
 
     def find(kind: str) -> Definition | None:
@@ -78,7 +89,9 @@ def unknown_task(kind: str, known: list[str]) -> ObservatoryApiError:
 
 
 def run(session: Session, arguments: argparse.Namespace) -> int:
-    requests = _requests(arguments)
+    requests = requests_of(arguments)
+    if arguments.every is not None or arguments.cron is not None:
+        return _make_schedule(session, arguments, requests)
     if arguments.task.many:
         return _submit_many(session, arguments, requests)
     handle = session.client.submit_request(requests[0], idempotency_key=arguments.idempotency_key)
@@ -92,11 +105,22 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
     return exit_code([job])
 
 
+def _make_schedule(session: Session, arguments: argparse.Namespace, requests: list[dict[str, Any]]) -> int:
+    from console.verbs import schedules
+
+    if arguments.name is None:
+        raise BadArgument("a schedule needs a --name, by which it is shown, paused and deleted")
+    if len(requests) != 1 or arguments.wait is not None or arguments.idempotency_key is not None:
+        raise BadArgument("a schedule takes one request, and neither --wait nor --idempotency-key")
+    return schedules.put(session, arguments.name, schedule_arguments.request_of(arguments, requests[0]))
+
+
 def _bound(seconds: float) -> float | None:
     return None if math.isinf(seconds) else seconds
 
 
-def _requests(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def requests_of(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """The job requests that a command line gives."""
     options = {name: getattr(arguments, name) for name in OPTIONS if getattr(arguments, name) is not None}
     task = arguments.task
     if task.type is None:

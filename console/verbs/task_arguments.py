@@ -37,7 +37,7 @@ def parse(
     `parser` already has the fixed options. The answer's `task` is a TaskArguments.
     """
     fixed = set(parser._option_string_actions)
-    argv = _with_bare_waits(argv)
+    argv = with_bare_waits(argv)
     first = argparse.ArgumentParser(
         prog=parser.prog, usage=parser.usage, description=parser.description, epilog=parser.epilog, formatter_class=parser.formatter_class,
         parents=[parser], add_help=False, allow_abbrev=False, conflict_handler="resolve",
@@ -61,7 +61,7 @@ def parse(
     return done
 
 
-def _with_bare_waits(argv: list[str]) -> list[str]:
+def with_bare_waits(argv: list[str]) -> list[str]:
     """`--wait` without a number of seconds means: as long as it takes."""
     bare = []
     for index, token in enumerate(argv):

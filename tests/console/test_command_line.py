@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.system import ROOT, System
+from tests.support.system import ROOT, System, running_system
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -79,7 +79,7 @@ def test_cancel_and_its_refusal(system: System) -> None:
     assert console(system, "watch", job["id"]).returncode == 7
 
 
-@pytest.mark.parametrize("verb", [["stats"], ["queues"], ["tasks"], ["events"], ["dead-letters"], ["list"], ["doctor"]])
+@pytest.mark.parametrize("verb", [["stats"], ["queues"], ["schedules"], ["tasks"], ["events"], ["dead-letters"], ["list"], ["doctor"]])
 def test_every_reading_verb_has_a_text_and_a_json_form(system: System, verb: list[str], tmp_path: Path) -> None:
     here = {"OBSERVATORY_DATA": str(tmp_path)}
     text = console(system, *verb, environment=here)
@@ -125,7 +125,7 @@ def test_doctor_names_what_is_wrong_without_a_server(tmp_path: Path) -> None:
 
 def test_help_has_examples_and_exit_codes() -> None:
     assert "exit codes" in console(NOWHERE, "--help").stdout
-    for verb in ("submit", "list", "show", "watch", "cancel", "run", "stats", "events", "dead-letters", "doctor", "demo"):
+    for verb in ("submit", "list", "show", "watch", "cancel", "run", "stats", "events", "dead-letters", "schedules", "doctor", "demo"):
         assert "examples" in console(NOWHERE, verb, "--help").stdout, verb
 
 
@@ -153,3 +153,64 @@ def test_list_takes_a_query_and_points_at_its_fault(system: System) -> None:
     wrong = console(system, "list", "tag:asked sate:failed")
     assert wrong.returncode == 2
     assert "\n          ^^^^\n" in wrong.stderr and "did you mean state?" in wrong.stderr
+
+
+# ---- schedules --------------------------------------------------------------------------------------------------
+
+
+def test_a_schedule_is_put_shown_run_paused_and_deleted(system: System) -> None:
+    made = console(system, "schedules", "put", "cli-words", "text.statistics", "text=a b", "--cron", "30 2 * * MON-FRI", "--timezone", "Europe/Berlin")
+    assert made.returncode == 0, made.stderr
+    assert "At 02:30 on Monday through Friday (Europe/Berlin)" in made.stdout
+    shown = answer(console(system, "schedules", "show", "cli-words", "--json"))
+    assert (shown["template"]["payload"], shown["overlap"], len(shown["next_runs"])) == ({"text": "a b"}, "skip", 5)
+    assert "30 2 * * MON-FRI" in console(system, "schedules", "show", "cli-words").stdout
+    assert json.loads(console(system, "schedules", "run", "cli-words", "--wait").stdout)["words"] == 2
+    assert "paused" in console(system, "schedules", "pause", "cli-words", "--reason", "tests").stdout
+    assert "paused by anonymous" in console(system, "schedules").stdout
+    assert "next" in console(system, "schedules", "resume", "cli-words").stdout
+    assert "deleted" in console(system, "schedules", "delete", "cli-words").stdout
+    assert console(system, "schedules", "show", "cli-words").returncode == 5
+
+
+def test_submit_with_every_makes_a_schedule(system: System) -> None:
+    done = answer(console(system, "submit", "demo.noop", "--every", "1h30m", "--name", "cli-noop", "--overlap", "queue", "--priority", "7", "--json"))
+    assert (done["every_seconds"], done["overlap"], done["template"]) == (5_400, "queue", {"type": "demo.noop", "payload": {}, "priority": 7})
+    assert console(system, "schedules", "delete", "cli-noop").returncode == 0
+
+
+def test_a_whole_schedule_comes_from_a_file(system: System) -> None:
+    request = {"cron": "0 4 * * *", "template": {"type": "demo.noop", "payload": {}}}
+    made = answer(console(system, "schedules", "put", "cli-file", "-", "--paused", "--json", stdin=json.dumps(request)))
+    assert (made["paused"], made["cron"]) == (True, "0 4 * * *")
+    assert console(system, "schedules", "delete", "cli-file").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["schedules", "frobnicate"], 2, "schedules takes"),
+        (["schedules", "put"], 2, "name the schedule"),
+        (["schedules", "put", "x", "demo.noop", "--every", "soon"], 2, "no span"),
+        (["schedules", "put", "x", "demo.noop", "--every", "5", "--after", "job"], 2, "depends_on"),
+        (["schedules", "put", "x", "demo.noop", "--cron", "61 * * * *", "--timezone", "Europe/Belin"], 3, "Europe/Berlin"),
+        (["schedules", "put", "x", "demo.noop"], 3, "cron"),
+        (["schedules", "run", "no-such"], 5, "no-such"),
+        (["submit", "demo.noop", "--every", "5m"], 2, "--name"),
+        (["submit", "demo.noop", "--cron", "* * * * *", "--name", "x", "--wait"], 2, "--wait"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_a_sentence(system: System, arguments: list[str], code: int, words: str) -> None:
+    done = console(system, *arguments)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_task_s_own_field_called_name_is_reached_as_before(tmp_path: Path) -> None:
+    """`--name` is an option only where a schedule is asked for."""
+    (tmp_path / "greeting_tasks.py").write_text(
+        "from dataclasses import dataclass\nfrom functions.processor.tasks import task\n\n\n@dataclass\nclass Greeting:\n    name: str\n\n\n"
+        "@task('cli.greeting')\ndef greet(payload: Greeting) -> str:\n    return 'hello ' + payload.name\n"
+    )
+    with running_system(tmp_path / "data", OBSERVATORY_TASKS="greeting_tasks", PYTHONPATH=str(tmp_path)) as own:
+        assert json.loads(console(own, "submit", "cli.greeting", "--name", "ada", "--wait").stdout) == "hello ada"

@@ -1,0 +1,85 @@
+"""From a command line to a schedule request: the timing and rules, shared by `schedules put` and `submit --every`."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from console.payloads import BadArgument
+from console.verbs import task_arguments
+
+_SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+_UNITS = (86_400, 3_600, 60, 1)
+ALONE = ("run_at", "expires_at", "parent_id", "depends_on", "on_parent_failure")  # options that belong to one job
+
+
+def is_asked_for(argv: Sequence[str]) -> bool:
+    """Whether a command line makes a schedule."""
+    return any(token.partition("=")[0] in ("--every", "--cron") for token in argv)
+
+
+def add_when(parser: argparse.ArgumentParser) -> None:
+    """The two options of which one makes a schedule."""
+    add = parser.add_argument_group("a schedule (see the verb schedules)").add_argument
+    add("--every", metavar="SPAN", help="the time between: 30s, 10m, 2h, 1d, 1h30m")
+    add("--cron", metavar="EXPR", help="minute hour day-of-month month day-of-week, such as '30 2 * * MON-FRI' (six fields: seconds first)")
+
+
+def add_rules(parser: argparse.ArgumentParser) -> None:
+    """How it fires."""
+    add = parser.add_argument_group("options of the schedule").add_argument
+    add("--timezone", metavar="ZONE", help="of --cron, such as Europe/Berlin (UTC)")
+    add("--overlap", choices=("skip", "queue"), help="while the job before has not ended: pass the due time over (skip), or queue one more")
+    add("--misfires", choices=("one", "all", "none"), help="what passed while nothing ran: make up for the last one, all, or none (one)")
+    add("--paused", action=argparse.BooleanOptionalAction, default=None, help="make it paused")
+
+
+def timing(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The fields of a schedule request that the options give. Raises BadArgument."""
+    found: dict[str, Any] = {name: value for name in ("cron", "timezone", "overlap", "misfires", "paused")
+                             if (value := getattr(arguments, name, None)) is not None}  # fmt: skip
+    if arguments.every is not None:
+        found["every_seconds"] = seconds_of(arguments.every)
+    return found
+
+
+def seconds_of(text: str) -> float:
+    """`1h30m` -> 5400; a bare number is seconds. Raises BadArgument."""
+    parts = _SPAN.fullmatch(text.strip().replace(" ", ""))
+    if parts is None or not any(parts.groups()):
+        raise BadArgument(f"--every: {text!r} is no span; write 30s, 10m, 2h, 1d or 1h30m")
+    seconds = sum(float(part) * unit for part, unit in zip(parts.groups(), _UNITS, strict=True) if part)
+    return int(seconds) if seconds == int(seconds) else seconds
+
+
+def request_of(arguments: argparse.Namespace, job: dict[str, Any]) -> dict[str, Any]:
+    """The schedule request of the options and a job request. Raises BadArgument."""
+    alone = [name for name in ALONE if name in job]
+    if alone:
+        raise BadArgument(f"{', '.join(alone)} belongs to one job; a schedule's jobs cannot have it")
+    return {**timing(arguments), "template": job}
+
+
+def parse_put(parser: argparse.ArgumentParser, argv: list[str], namespace: argparse.Namespace) -> argparse.Namespace:
+    """`NAME TYPE [PAYLOAD] [OPTIONS]`, or `NAME @file`: the answer has `schedule_name` and `request`."""
+    from console.verbs import submit
+
+    parser.usage = f"{parser.prog} put NAME TYPE [PAYLOAD] [OPTIONS]"
+    submit.add_job_options(parser)
+    add_when(parser)
+    add_rules(parser)
+    if not argv or argv[0].startswith("-"):
+        if not {"-h", "--help"} & set(argv):
+            parser.error("name the schedule first: schedules put NAME TYPE --every 10m")
+        parser.parse_args(["--help"])
+    given = task_arguments.parse(parser, argv[1:], namespace, submit.find_task)
+    given.schedule_name = argv[0]
+    given.request = _whole(given) if given.task.type is None else request_of(given, submit.requests_of(given)[0])
+    return given
+
+
+def _whole(given: argparse.Namespace) -> dict[str, Any]:
+    """A schedule request from a file; options beside it win."""
+    if len(given.task.documents) != 1:
+        raise BadArgument(f"a schedule is one JSON object, not {len(given.task.documents)}")
+    return {**given.task.documents[0], **timing(given)}
