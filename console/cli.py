@@ -80,10 +80,15 @@ def verb_parser(name: str, summary: str, examples: str = "") -> Parser:
 def _top_parser() -> Parser:
     listing = "\n".join(f"  {verb.name:<14}{verb.summary}" for verb in VERBS)
     parser = Parser(
-        prog=PROGRAM, usage=f"{PROGRAM} VERB [ARGUMENTS]", description=f"The Distributed Task Observatory from the command line.\n\nverbs:\n{listing}",
+        prog=PROGRAM, usage=f"{PROGRAM} [VERB] [ARGUMENTS]",
+        description=f"The Distributed Task Observatory: on a terminal without a verb the console, with one the command line.\n\nverbs:\n{listing}",
         epilog=f"{EXAMPLES}\n{exits.MEANINGS}", parents=[common_options()], allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
+    console = parser.add_argument_group("the console, without a verb")
+    console.add_argument("--theme", choices=("auto", "dark", "light"), default="auto", help="for a dark or a light ground (auto)")
+    console.add_argument("--once", nargs="?", const="", metavar="SCREEN", help='print one frame and end: --once "jobs state:failed"')
+    console.add_argument("--size", type=_size, default=(120, 40), metavar="CxL", help="of that frame (120x40)")
     parser.add_argument("verb", nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
@@ -110,7 +115,7 @@ def dispatch(argv: Sequence[str]) -> int:
         return dispatch([*given.rest[:1], "--help"])
     verb = find_verb(given.verb)
     module = importlib.import_module(verb.module)
-    before = {name: value for name, value in vars(given).items() if name not in ("verb", "rest")}
+    before = {name: value for name, value in vars(given).items() if name not in ("verb", "rest", "theme", "once", "size")}
     arguments = _arguments(module, verb, given.rest, argparse.Namespace(**before))
     from console.session import Session
 
@@ -122,15 +127,33 @@ def dispatch(argv: Sequence[str]) -> int:
 
 def _console(top: Parser, given: argparse.Namespace) -> int:
     """Without a verb: the terminal console, or the help where there is no terminal."""
-    url = getattr(given, "url", None) or environment.server_url()
+    from console.api.addresses import base_url
+
+    url = base_url(getattr(given, "url", None) or environment.server_url())
+    if given.once is not None or getattr(given, "as_json", False):
+        from console.once import show
+
+        return show(url, given.once or "", given.size, as_json=getattr(given, "as_json", False))
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         top.print_help()
-        sys.stderr.write("\nthis is no terminal, so the console was not opened\n")
-        return exits.OK
-    from console.api.addresses import base_url
+        sys.stderr.write("\nThis is no terminal, so the console was not opened; --once prints one frame of it.\n")
+        return exits.USAGE
     from console.loop import start
 
-    return start(base_url(url))
+    return start(url, given.theme, _where_from(given))
+
+
+def _where_from(given: argparse.Namespace) -> str:
+    if getattr(given, "url", None):
+        return "given by --url"
+    return "given by OBSERVATORY_URL" if environment.server_url_is_given() else "where make run listens (OBSERVATORY_URL or --url name another)"
+
+
+def _size(text: str) -> tuple[int, int]:
+    columns, _, lines = text.partition("x")
+    if not (columns.isdigit() and lines.isdigit() and 0 < int(columns) <= 500 and 0 < int(lines) <= 300):
+        raise argparse.ArgumentTypeError("COLUMNSxLINES, such as 120x40")
+    return int(columns), int(lines)
 
 
 def _arguments(module: Any, verb: Verb, rest: Sequence[str], namespace: argparse.Namespace) -> argparse.Namespace:

@@ -1,11 +1,16 @@
 """What may come next in a filter or in the palette, and what is wrong with a filter. Pure."""
 
+from dataclasses import replace
+
 from console.state import State, Want
 from console.widgets.line import Line
-from contracts.job import JobStatus
+from contracts.errors import ObservatoryError
+from contracts.query import parse, suggestions, typed_at
 
 SCREEN_NAMES = ("dashboard", "jobs", "events", "dead-letters", "queues", "schedules", "contracts", "functions", "audit")
 ACTIONS = ("new", "job", "ctx", "save", "quit")
+TASKS = Want("/v1/tasks", every=0)
+QUEUES = Want("/v1/queues")
 
 
 def of_palette(state: State, words: str) -> tuple[str, ...]:
@@ -17,34 +22,28 @@ def of_palette(state: State, words: str) -> tuple[str, ...]:
     return tuple(name for name in (*SCREEN_NAMES, *ACTIONS) if name.startswith(words))
 
 
-TASKS = Want("/v1/tasks", every=0)
-
-
 def of_query(state: State, line: Line) -> tuple[str, ...]:
-    """What the word at the caret may become."""
-    word = line.text[: line.caret].rpartition(" ")[2].removeprefix("-")
-    if word.startswith("@"):
-        return tuple(f"@{name}" for name, _ in state.filters if name.startswith(word[1:]))
-    field, colon, value = word.partition(":")
-    if not colon:
-        return tuple(name for name in FIELDS if name.startswith(field))
-    values = {"state": [str(s) for s in JobStatus], "type": [t["type"] for t in state.items(TASKS)], "queue": [q["name"] for q in state.items(QUEUES)]}
-    return tuple(f"{field}:{known}" for known in values.get(field, ()) if known.startswith(value))
+    """What could stand at the caret; `@` begins a saved filter."""
+    if line.text.startswith("@"):
+        return tuple(f"@{name}" for name, _ in state.filters if name.startswith(line.text[1:]))
+    known = {"type": [task["type"] for task in state.items(TASKS)], "queue": [queue["name"] for queue in state.items(QUEUES)]}
+    return tuple(suggestions(typed_at(line.text, line.caret), known))
 
 
-QUEUES = Want("/v1/queues")
-FIELDS = ("state:", "type:", "queue:", "tag:", "id:", "age>", "age<", "duration>", "duration<", "attempt>", "error:", "payload.")
-
-
-def taken(line: Line, choice: str) -> str:
-    """The line with the word at the caret replaced by a completion."""
-    head, tail = line.text[: line.caret], line.text[line.caret :]
-    before, space, word = head.rpartition(" ")
-    minus = "-" if word.startswith("-") else ""
-    end = " " if not choice.endswith((":", ">", "<", ".")) else ""
-    return before + space + minus + choice + end + tail
+def taken(line: Line, choice: str) -> Line:
+    """The line with what stands at the caret replaced by a completion."""
+    if choice.startswith("@"):
+        return Line.of(choice)
+    typed = typed_at(line.text, line.caret)
+    end = "" if choice.endswith((":", ".")) or typed.kind == "field" else " "
+    text = line.text[: typed.start] + choice + end + line.text[typed.end :]
+    return replace(line, text=text, caret=typed.start + len(choice) + len(end))
 
 
 def fault_of(query: str) -> str:
     """What is wrong with a filter, pointing at the character; empty when it is right."""
+    try:
+        parse(query)
+    except ObservatoryError as error:
+        return str(error)
     return ""

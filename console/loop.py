@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from console import environment, exits
+from console.launching import Launcher
 from console.link import Link
 from console.render import render
 from console.state import Act, Connect, Copy, Effect, Keep, Launch, Message, Quit, Redraw, Refresh, Resized, State, Ticked
@@ -14,6 +15,7 @@ from console.update import update, wants
 
 FRAME_SECONDS = 0.04  # at most 25 frames a second, however much arrives
 TICK_SECONDS = 1.0
+SPIN_SECONDS = 0.1
 
 
 @dataclass(slots=True)
@@ -24,6 +26,7 @@ class Loop:
     screen: Any
     inbox: "queue.SimpleQueue[Message]" = field(default_factory=queue.SimpleQueue)
     link: Link = field(init=False)
+    launcher: Launcher = field(default_factory=Launcher)
     over: bool = False
 
     def run(self) -> int:
@@ -35,11 +38,15 @@ class Loop:
                 now = time.monotonic()
                 if now >= next_tick:
                     self._take(Ticked(now, time.time()))
-                    next_tick = now + TICK_SECONDS
+                    next_tick = now + (SPIN_SECONDS if self.state.view.screen == "launcher" else TICK_SECONDS)
+                    if (ended := self.launcher.look()) is not None:
+                        self._take(ended)
                 self._look_at_size()
                 self.screen.draw(render(self.state), self.state.theme)
                 self._wait(max(min(next_tick - time.monotonic(), TICK_SECONDS), 0.0))
             self.link.stop()
+        if self.launcher.pid is not None:
+            print(f"What was started here goes on: process {self.launcher.pid}, {self.state.url}. It stops by: make stop")
         return exits.OK
 
     def _wait(self, seconds: float) -> None:
@@ -77,7 +84,7 @@ class Loop:
             case Keep(filters):
                 environment.keep_filters(dict(filters))
             case Launch():
-                pass
+                self._take(self.launcher.start(self.state.url))
 
     def _look_at_size(self) -> None:
         size = self.screen.size
@@ -94,8 +101,8 @@ class Loop:
         self.screen.wake()
 
 
-def start(url: str, theme_name: str = "auto") -> int:
-    """Opens the console on this terminal. Returns the exit code."""
+def start(url: str, theme_name: str = "auto", looked_at: str = "") -> int:
+    """Opens the console on this terminal. `looked_at` says where the address comes from. Returns the exit code."""
     from console.terminal import Screen
 
     screen = Screen()
@@ -104,6 +111,7 @@ def start(url: str, theme_name: str = "auto") -> int:
         url=url, name=environment.name(), columns=columns, lines=lines, now=time.monotonic(), wall=time.time(),
         theme=theme_of(theme_name, screen.colours), ascii_only=not environment.has_unicode(),
         filters=tuple(environment.kept_filters().items()), contexts=tuple(environment.contexts().items()),
+        data_folder=str(environment.data_folder().resolve()), looked_at=looked_at,
     )  # fmt: skip
     return Loop(state, screen).run()
 

@@ -12,7 +12,7 @@ from console.widgets.line import Line
 
 def filter_prompt(state: State) -> State:
     line = Line.of(state.view.query)
-    return replace(state, prompt=Prompt("filter", "/", line, completion.of_query(state, line)))
+    return replace(state, prompt=Prompt("filter", "/", line, completion.of_query(state, line) if _by_language(state) else ()))
 
 
 def palette(state: State) -> State:
@@ -35,7 +35,7 @@ def pressed(state: State, key: str) -> Outcome:
         return replace(state, prompt=replace(prompt, at=(prompt.at + step) % len(prompt.choices) if prompt.at >= 0 or step > 0 else -1)), ()
     if key == "enter":
         if prompt.at >= 0 and prompt.purpose == "filter":
-            return _with_line(state, prompt, Line.of(completion.taken(prompt.line, prompt.choices[prompt.at]))), ()
+            return _with_line(state, prompt, completion.taken(prompt.line, prompt.choices[prompt.at])), ()
         return _SUBMIT[prompt.purpose](state, prompt)
     line = prompt.line.press(key)
     return (_with_line(state, prompt, line), ()) if line is not None else (state, ())
@@ -44,18 +44,27 @@ def pressed(state: State, key: str) -> Outcome:
 def _with_line(state: State, prompt: Prompt, line: Line) -> State:
     choices = prompt.choices
     if prompt.purpose == "filter":
-        choices = completion.of_query(state, line)
+        choices = completion.of_query(state, line) if _by_language(state) else ()
     elif prompt.purpose == "palette":
         choices = completion.of_palette(state, line.text)
-    fault = completion.fault_of(line.text) if prompt.purpose == "filter" else ""
+    fault = _fault(state, line.text) if prompt.purpose == "filter" else ""
     return replace(state, prompt=replace(prompt, line=line, choices=choices, at=-1, fault=fault))
+
+
+def _fault(state: State, query: str) -> str:
+    """What is wrong with the filter; screens that look for plain words take any."""
+    return "" if query.startswith("@") or not _by_language(state) else completion.fault_of(query)
+
+
+def _by_language(state: State) -> bool:
+    return state.view.screen in ("dashboard", "jobs") or (state.view.screen == "dead-letters" and state.view.tab == 1)
 
 
 def _filtered(state: State, prompt: Prompt) -> Outcome:
     query = prompt.line.text.strip()
     if query.startswith("@"):  # a saved filter by its name
         query = dict(state.filters).get(query[1:], query)
-    fault = completion.fault_of(query)
+    fault = _fault(state, query)
     if fault:
         return replace(state, prompt=replace(prompt, fault=fault)), ()
     return replace(state, prompt=None).change(query=query, cursor=0, top=0, chosen=None, marked=frozenset()), ()

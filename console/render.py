@@ -62,7 +62,7 @@ def _header(area: Area, state: State) -> None:
     area.put(0, 0, _brand(state), "brand")
     here = next((view.screen for view in reversed(state.views) if view.screen in TABS), "")
     last = 0
-    for name, first, after in tab_places(state):
+    for name, first, after in tab_places(state) if state.view.screen != "launcher" else ():
         area.put(first, 0, _tab(TABS.index(name) + 1, name, state), "title" if name == here else "dim")
         last = after
     if _tab(1, "dashboard", state) == " 1":
@@ -100,7 +100,7 @@ def _footer(area: Area, state: State) -> None:
     area.put(0, 0, " " * area.columns, "")
     if state.note is not None:
         area.put(1, 0, state.note.text, state.note.style)
-    elif state.link.condition == "away":
+    elif state.link.condition == "away" and state.link.heard:
         area.put(1, 0, f"{state.link.reason}; what is shown was read before. Trying again by itself.", "warn")
     else:
         _labels(area, state)

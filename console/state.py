@@ -134,7 +134,22 @@ class Acted:
     faults: tuple[tuple[str, str], ...] = ()
 
 
-Message = Pressed | Pasted | Clicked | Resized | Ticked | Received | Refused | Unreached | Happened | Acted
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A system was started: its process, and where it writes what it says."""
+
+    pid: int
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchFailed:
+    """It could not be started, or ended: `text` is what it said last."""
+
+    text: str
+
+
+Message = Pressed | Pasted | Clicked | Resized | Ticked | Received | Refused | Unreached | Happened | Acted | Launched | LaunchFailed
 
 
 # ---- effects: what goes out -------------------------------------------------------------------------------------
@@ -250,6 +265,17 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Launching:
+    """What was started here, `since` when (monotonic seconds), and why it did not work."""
+
+    what: str
+    since: float
+    pid: int = 0
+    log: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """`now` is monotonic, `wall` seconds since the epoch; `data` holds the last answers, `live` the last events."""
 
@@ -261,7 +287,7 @@ class State:
     wall: float = 0.0
     theme: Theme = field(default_factory=Theme)
     ascii_only: bool = False
-    views: tuple[View, ...] = (View("dashboard"),)
+    views: tuple[View, ...] = (View("dashboard"),)  # the last is shown
     data: Mapping[Want, Answer] = field(default_factory=dict)
     live: tuple[Mapping[str, Any], ...] = ()
     link: Link = Link()
@@ -272,7 +298,9 @@ class State:
     filters: tuple[tuple[str, str], ...] = ()
     contexts: tuple[tuple[str, str], ...] = ()  # name, url
     pending: tuple[Act, ...] = ()
-    launching: Any = None
+    launching: Launching | None = None
+    data_folder: str = ".observatory"
+    looked_at: str = ""  # where the address comes from, in words
 
     @property
     def view(self) -> View:

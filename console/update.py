@@ -17,6 +17,8 @@ from console.state import (
     Clicked,
     Effect,
     Happened,
+    Launched,
+    LaunchFailed,
     Link,
     Message,
     Pasted,
@@ -63,6 +65,8 @@ def _resized(state: State, message: Resized) -> Outcome:
 
 def _heard(state: State, at: float) -> State:
     since = state.link.since if state.link.condition == "live" else at
+    if state.view.screen == "launcher":
+        state = replace(state, views=(View("dashboard"),))
     return replace(state, now=max(state.now, at), link=Link("live", since, at))
 
 
@@ -90,9 +94,25 @@ def _kept(state: State, want: Want, answer: Answer) -> dict[Want, Answer]:
 
 
 def _unreached(state: State, message: Unreached) -> Outcome:
+    if not state.link.heard and state.view.screen != "launcher":
+        state = replace(state, views=(View("launcher"),), prompt=None, question=None, help=False)
     since = state.link.since if state.link.condition == "away" else message.at
     link = Link("away", since, state.link.heard, message.reason, message.tries, message.at + message.pause)
     return replace(state, link=link, now=max(state.now, message.at)), ()
+
+
+def _launched(state: State, message: Launched) -> Outcome:
+    if state.launching is None:
+        return state, ()
+    return replace(state, launching=replace(state.launching, pid=message.pid, log=message.log)), (Refresh(),)
+
+
+def _launch_failed(state: State, message: LaunchFailed) -> Outcome:
+    if state.launching is None:
+        return state, ()
+    if state.view.screen != "launcher":  # it was up, and ended: the link says so by itself
+        return replace(state, launching=None), ()
+    return replace(state, launching=replace(state.launching, problem=message.text)), ()
 
 
 def _happened(state: State, message: Happened) -> Outcome:
@@ -228,5 +248,5 @@ _COMMANDS: dict[str, Callable[[State, str], Outcome]] = {
 }
 _HANDLERS: dict[type, Any] = {
     Ticked: _ticked, Resized: _resized, Received: _received, Refused: _refused, Unreached: _unreached, Happened: _happened,
-    Acted: _acted, Pressed: _pressed, Pasted: _pasted, Clicked: _clicked,
+    Acted: _acted, Launched: _launched, LaunchFailed: _launch_failed, Pressed: _pressed, Pasted: _pasted, Clicked: _clicked,
 }  # fmt: skip

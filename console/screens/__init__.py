@@ -1,5 +1,6 @@
 """The screens by name, and those that have a tab in the header."""
 
+from console.screens.audit import Audit
 from console.screens.contracts import Contracts, ContractScreen
 from console.screens.dashboard import Dashboard
 from console.screens.dead_letters import DeadLetter, DeadLetters
@@ -7,13 +8,15 @@ from console.screens.events import Events, EventScreen
 from console.screens.functions import Functions
 from console.screens.job import JobScreen
 from console.screens.jobs import Jobs
+from console.screens.launcher import Launcher
 from console.screens.new_task import FormScreen, PickTask
 from console.screens.queues import Queues
+from console.screens.schedules import ScheduleForm, Schedules
 from console.screens.screen import Screen
 
 _ALL: tuple[Screen, ...] = (
-    Dashboard(), Jobs(), Events(), DeadLetters(), Queues(), Contracts(), Functions(),
-    JobScreen(), EventScreen(), DeadLetter(), ContractScreen(), PickTask(), FormScreen(),
+    Dashboard(), Jobs(), Events(), DeadLetters(), Queues(), Schedules(), Contracts(), Functions(), Audit(),
+    JobScreen(), EventScreen(), DeadLetter(), ContractScreen(), PickTask(), FormScreen(), ScheduleForm(), Launcher(),
 )  # fmt: skip
 SCREENS: dict[str, Screen] = {screen.name: screen for screen in _ALL}
-TABS = ("dashboard", "jobs", "events", "dead-letters", "queues", "contracts", "functions")
+TABS = ("dashboard", "jobs", "events", "dead-letters", "queues", "schedules", "contracts", "functions", "audit")

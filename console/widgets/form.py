@@ -202,6 +202,8 @@ class Form:
 
     def _filled(self, path: Path, value: Any) -> "Form":
         form = self
+        if any(entry.path == path and entry.kind == "json" for entry in self.fields()):
+            return self.typed(path, Line.of(strict_json.dumps_text(value)))
         if isinstance(value, Mapping):
             for name, part in value.items():
                 form = form._filled((*path, name), part)

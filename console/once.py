@@ -1,0 +1,43 @@
+"""One frame of the console for scripts: as text, or the data behind it as JSON."""
+
+import json
+import sys
+import time
+from dataclasses import replace
+from typing import Any
+
+from console import environment, exits
+from console.api.async_client import AsyncClient
+from console.api.exchange import Patience
+from console.prompts import run
+from console.render import render
+from console.state import Received, State
+from console.theme import Theme
+from console.update import update, wants
+
+
+def show(url: str, words: str, size: tuple[int, int], *, as_json: bool) -> int:
+    """Prints the screen that `words` name as in the palette (`jobs state:failed`); the exit code. Raises ObservatoryError."""
+    import asyncio
+
+    return asyncio.run(_show(url, words, size, as_json))
+
+
+async def _show(url: str, words: str, size: tuple[int, int], as_json: bool) -> int:
+    now = time.monotonic()
+    state = State(url, environment.name(), *size, now=now, wall=time.time(), theme=Theme(0), ascii_only=not environment.has_unicode())
+    async with AsyncClient(url, patience=Patience(0.5, 2.0)) as client:
+        if words:
+            state = replace(run(state, words)[0])
+            if state.note is not None:
+                sys.stderr.write(state.note.text + "\n")
+                return exits.USAGE
+        seen: dict[str, Any] = {}
+        for _ in range(2):  # some of what a screen wants follows from what it has read
+            for want in wants(state):
+                if want not in state.data:
+                    document = await (client.get_text(want.path) if want.as_text else client.get(want.path, **dict(want.query)))
+                    seen[want.path] = document
+                    state, _ = update(state, Received(want, document, time.monotonic()))
+    sys.stdout.write((json.dumps({"screen": state.view.screen, "data": seen}, indent=2) if as_json else render(state).text()) + "\n")
+    return exits.OK

@@ -1,0 +1,65 @@
+"""Audit: the table against the log against the statistics, and the job that differs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from console import text
+from console.keys import Key
+from console.screens.listing import Column, Listing, Row
+from console.screens.screen import Outcome
+from console.state import Act, State, View, Want
+
+AUDIT = Want("/v1/audit", every=1.0)
+
+
+class Audit(Listing):
+    name = "audit"
+    title = "Audit"
+    empty = "No difference."
+    headroom = 3
+    extra = (Key(("x",), "check", "check now", "Fold the log and compare everything that is stored with it."),)
+    columns = (
+        Column("part", lambda state, found: (found["part"], "bad"), 10, sort=lambda f: f["part"]),
+        Column("about", lambda state, found: (found["about"], ""), 40, sort=lambda f: f["about"]),
+        Column("field", lambda state, found: (found["field"], "accent"), 26),
+        Column("stored", lambda state, found: (text.short(found["stored"]), "bad"), 24),
+        Column("log says", lambda state, found: (text.short(found["log"]), "ok")),
+    )
+
+    def want(self, view: View) -> Want:
+        return AUDIT
+
+    def identity(self, row: Row) -> str:
+        return f"{row['part']} {row['about']} {row['field']}"
+
+    def above(self, area: Any, state: State, view: View) -> None:
+        document = state.document(AUDIT)
+        if not isinstance(document, Mapping):
+            return
+        area.put(1, 0, _sentence(document), "ok" if document.get("status") == "finished" and not document.get("differences") else "warn")
+        if document.get("as_of"):
+            area.put(1, 1, f"{text.count(document['jobs'])} jobs and {text.count(document['events'])} events compared at {document['as_of'][:19]}", "dim")
+
+    def open(self, state: State, row: Row) -> Outcome | None:
+        job_id = str(row["about"]).removeprefix("job/").partition(" ")[0]
+        return (state.opened(View("job", job_id)), ()) if row["part"] in ("job", "attempt", "log") else (state, ())
+
+    def command(self, state: State, command: str, key: str) -> Outcome | None:
+        if command == "check":
+            return state.said("Folding the log ...", "dim", 3.0), (Act("POST", "/v1/audit", {}, "The audit has begun.", "audit"),)
+        return super().command(state, command, key)
+
+
+def _sentence(document: Mapping[str, Any]) -> str:
+    status = document.get("status")
+    if status == "running":
+        progress = document.get("progress") or {}
+        share = progress.get("done", 0) * 100 // max(progress.get("total", 1), 1)
+        return f"Folding the log: {progress.get('what', '')} {share} %"
+    if status == "failed":
+        return f"The last audit failed: {document.get('problem')}"
+    if status != "finished":
+        return "x folds the log, and compares table, timelines, counts and statistics with it."
+    number = document.get("differences", 0)
+    return "Table, timelines, counts and statistics are what the log says." if not number else f"{text.count(number)} differences; console rebuild mends them."
+
