@@ -31,6 +31,7 @@ class Link:
         self._tries = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
+        self._early: list[Callable[[], Any]] = []  # asked for before the thread was up
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
     # ---- from the screen's thread --------------------------------------------------------------------------------
@@ -57,7 +58,9 @@ class Link:
         self._call(lambda: self._hold(asyncio.ensure_future(self._act(act))))
 
     def _call(self, work: Callable[[], Any]) -> None:
-        if self._ready.wait(2.0) and self._loop is not None:
+        if not self._ready.is_set():
+            self._early.append(work)
+        elif self._loop is not None:
             with contextlib.suppress(RuntimeError):  # it has ended
                 self._loop.call_soon_threadsafe(work)
 
@@ -77,6 +80,8 @@ class Link:
         from console.api.exchange import Patience
 
         self._client = AsyncClient(self._url, timeout=TIMEOUT_SECONDS, patience=Patience(0.0, 0.0))
+        for work in self._early:
+            work()
         self._hold(asyncio.ensure_future(self._read_on()))
         self._hold(asyncio.ensure_future(self._listen()))
         await self._stopping.wait()

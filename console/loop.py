@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from console import environment, exits
-from console.launching import Launcher
-from console.link import Link
 from console.render import render
 from console.state import Act, Connect, Copy, Effect, Keep, Launch, Message, Quit, Redraw, Refresh, Resized, State, Ticked
 from console.theme import Theme
@@ -25,13 +23,14 @@ class Loop:
     state: State
     screen: Any
     inbox: "queue.SimpleQueue[Message]" = field(default_factory=queue.SimpleQueue)
-    link: Link = field(init=False)
-    launcher: Launcher = field(default_factory=Launcher)
+    link: Any = None  # a Link, and a Launcher: made after the first frame, for their imports take as long as it may
+    launcher: Any = None
     over: bool = False
 
     def run(self) -> int:
         """Until the person leaves; the exit code."""
         with self.screen.open():
+            self.screen.draw(render(self.state), self.state.theme)
             self._connect(self.state.url)
             next_tick = 0.0
             while not self.over:
@@ -39,13 +38,13 @@ class Loop:
                 if now >= next_tick:
                     self._take(Ticked(now, time.time()))
                     next_tick = now + (SPIN_SECONDS if self.state.view.screen == "launcher" else TICK_SECONDS)
-                    if (ended := self.launcher.look()) is not None:
+                    if self.launcher is not None and (ended := self.launcher.look()) is not None:
                         self._take(ended)
                 self._look_at_size()
                 self.screen.draw(render(self.state), self.state.theme)
                 self._wait(max(min(next_tick - time.monotonic(), TICK_SECONDS), 0.0))
             self.link.stop()
-        if self.launcher.pid is not None:
+        if self.launcher is not None and self.launcher.pid is not None:
             print(f"What was started here goes on: process {self.launcher.pid}, {self.state.url}. It stops by: make stop")
         return exits.OK
 
@@ -84,14 +83,22 @@ class Loop:
             case Keep(filters):
                 environment.keep_filters(dict(filters))
             case Launch():
-                self._take(self.launcher.start(self.state.url))
+                self._launch()
 
     def _look_at_size(self) -> None:
         size = self.screen.size
         if size != (self.state.columns, self.state.lines):
             self._take(Resized(*size))
 
+    def _launch(self) -> None:
+        from console.launching import Launcher
+
+        self.launcher = self.launcher or Launcher()
+        self._take(self.launcher.start(self.state.url))
+
     def _connect(self, url: str) -> None:
+        from console.link import Link
+
         self.link = Link(url, self._post)
         self.link.start()
         self.link.want(frozenset(wants(self.state)))

@@ -61,7 +61,7 @@ def _header(area: Area, state: State) -> None:
     area.put(0, 0, " " * area.columns, "")
     area.put(0, 0, _brand(state), "brand")
     here = next((view.screen for view in reversed(state.views) if view.screen in TABS), "")
-    last = 0
+    last = len(_brand(state))
     for name, first, after in tab_places(state) if state.view.screen != "launcher" else ():
         area.put(first, 0, _tab(TABS.index(name) + 1, name, state), "title" if name == here else "dim")
         last = after

@@ -11,8 +11,7 @@ from typing import Any
 
 from console.payloads import BadArgument, properties, resolved, types_of, value_of
 from console.widgets.line import Line
-from contracts import strict_json, validation
-from contracts.wording import pointer_of
+from contracts import strict_json
 
 Path = tuple[str | int, ...]
 Schema = Mapping[str, Any]
@@ -182,6 +181,9 @@ class Form:
 
     def faults(self) -> dict[Path, str]:
         """path -> what is wrong there, by the types and by the schema."""
+        from contracts import validation  # a tenth of a second, which only a form costs
+        from contracts.wording import pointer_of
+
         found: dict[Path, str] = {}
         for section in self.sections:
             document, wrong = self.document(section.name)

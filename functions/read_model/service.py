@@ -14,6 +14,7 @@ from contracts.statistics import ALL_TIME, MEASURES, MINUTE_MICROS, WINDOWS_MINU
 from contracts.times import MICROSECONDS, optional_rfc3339, to_rfc3339
 from functions.read_model import contract_list, dead_letter_view
 from functions.read_model.alerts import Alert, Situation, alerts
+from functions.read_model.auditing import Auditor
 from functions.read_model.stream import Hub
 from functions.read_model.why_waiting import why_waiting
 from functions.runtime.redaction import Redactor
@@ -50,10 +51,12 @@ class ReadModel:
         streams_max: int = 500,
         instances: Instances = tuple,
         hosted: bool = False,
+        auditor: Auditor | None = None,
     ) -> None:
         self.name, self.hosted = name, hosted
         self._store, self._stats, self._catalogue, self._instances = store, stats, catalogue, instances
         self._redactor = redactor or Redactor(catalogue)
+        self.auditor = auditor or Auditor({})
         self.hub = hub or Hub(store, self._redactor.event, most=streams_max)
 
     async def ready(self) -> None:
@@ -62,6 +65,7 @@ class ReadModel:
     async def drain(self) -> None:
         """Ends the live streams; queries are answered to the last."""
         await self.hub.close()
+        await self.auditor.drain()
 
     # ---- jobs -------------------------------------------------------------------------------------------------
 

@@ -180,6 +180,16 @@ async def show_contract(model: ReadModel, request: Request, name: str) -> Respon
     return json_response(model.contract(name), headers={"content-type": "application/schema+json"})
 
 
+async def show_audit(model: ReadModel, request: Request) -> Response:
+    refuse_unknown_query(request, ())
+    return json_response(model.auditor.document())
+
+
+async def begin_audit(model: ReadModel, request: Request) -> Response:
+    refuse_unknown_query(request, ())
+    return json_response(model.auditor.start(), 202)
+
+
 async def list_bulks(model: ReadModel, request: Request) -> Response:
     refuse_unknown_query(request, ())
     return json_response(await model.bulks())
@@ -233,6 +243,8 @@ ROUTES = (
     Route("GET", "/v1/functions", list_functions, "The functions, and their instances that are known.", LIST, needs=Role.READ),
     Route("GET", "/v1/contracts", list_contracts, "Contracts, and recent refusals.", LIST, needs=Role.READ),
     Route("GET", "/v1/contracts/{name}", show_contract, "The schema of a contract.", ONE, needs=Role.READ),
+    Route("GET", "/v1/audit", show_audit, "The last audit: the log against table, timelines, counts and statistics.", LIST, needs=Role.READ),
+    Route("POST", "/v1/audit", begin_audit, "Fold the log and compare what is stored with it.", (202, 400, 503), needs=Role.OPERATE),
     Route("GET", "/v1/bulk", list_bulks, "Bulk operations, newest first.", LIST, needs=Role.READ),
     Route("GET", "/v1/bulk/{bulk_id}", show_bulk, "How far a bulk operation is, and its outcomes.", ONE, needs=Role.READ),
     Route("GET", "/v1/dead-letters", list_dead_letters, "Events that no function could handle, newest first.", LIST, needs=Role.READ),

@@ -187,9 +187,12 @@ class Parts:
         from functions.read_model.service import ReadModel
 
         await self.open_search()
+        from functions.read_model.auditing import Auditor
+
+        environment = settings_module.environment(self.settings) | {"OBSERVATORY_DATA": str(self.settings.data_folder.resolve())}
         return ReadModel(
             await self.job_store(), await self.stats_store(), await self.catalogue(), name=self.settings.name,
-            streams_max=self.settings.streams_max, instances=self._instances, hosted=self.hosted,
+            streams_max=self.settings.streams_max, instances=self._instances, hosted=self.hosted, auditor=Auditor(environment),
         )  # fmt: skip
 
     def _instances(self) -> list[dict[str, Any]]:

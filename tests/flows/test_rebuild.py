@@ -117,3 +117,13 @@ def test_a_folder_without_data_is_said_so(tmp_path: Path) -> None:
     done = console(NOWHERE, "rebuild", environment={"OBSERVATORY_DATA": str(tmp_path)})
     assert done.returncode == 2
     assert "there is no data" in done.stderr
+
+
+def test_the_running_system_audits_itself_on_demand(data: Path) -> None:
+    spoil(data, SPOILT["a row"][0])
+    with System(data, OBSERVATORY_KEEP_JOBS_MAX="0") as system:
+        assert system.request("GET", "/v1/audit").json()["status"] == "never"
+        assert system.request("POST", "/v1/audit", {}).status == 202
+        found = wait_until(lambda: now if (now := system.request("GET", "/v1/audit").json())["status"] != "running" else None)
+        assert (found["status"], found["differences"]) == ("finished", 1)
+        assert found["items"][0]["field"] == "result"
