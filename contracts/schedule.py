@@ -1,6 +1,6 @@
 """A schedule: what it submits and when, and the one fold of its events that stores and rebuilds share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -131,6 +131,14 @@ def after_event(schedule: Schedule | None, event: Mapping[str, Any]) -> Schedule
     if kind == types.SCHEDULE_SKIPPED:
         return replace(schedule, next_at=_instant(data["next_at"]), last_skipped_at=_instant(data["due_at"]), last_skip_reason=_skip_reason(data))
     return schedule  # a later version's event
+
+
+def fold_schedule(events: Iterable[Mapping[str, Any]]) -> Schedule | None:
+    """What the events of one stream make, in their order; firings and skips that later ones outdo may be missing."""
+    schedule: Schedule | None = None
+    for event in events:
+        schedule = after_event(schedule, event)
+    return schedule
 
 
 def _declared(schedule: Schedule | None, data: Mapping[str, Any], now: int, actor: str) -> Schedule:

@@ -9,7 +9,7 @@ from console.session import Session
 from console.text import clean, count
 
 EXAMPLES = """The log is what happened; everything else must follow from it. --check names every difference and works beside a running
-system. --apply mends the statistics, and after a yes jobs, attempts and counts, too; for that the system must be stopped.
+system. --apply mends the statistics, and after a yes jobs, attempts, schedules and counts, too; for that the system must be stopped.
 Exit code 1: something differs (or differs still).
 
 examples:
@@ -94,6 +94,6 @@ def _agreed(number: int) -> bool:
     """Whether a person at the terminal says yes; elsewhere the table stays as it is."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
-    sys.stderr.write(f"Rewrite jobs, attempts and counts from the log ({count(number)} differences)? Type yes: ")
+    sys.stderr.write(f"Rewrite jobs, attempts, schedules and counts from the log ({count(number)} differences)? Type yes: ")
     sys.stderr.flush()
     return sys.stdin.readline().strip() == "yes"

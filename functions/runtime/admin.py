@@ -48,7 +48,7 @@ def check_log(data: str | None, progress: Callable[[str, int, int], None], found
 
 
 def mend_from_log(data: str | None, progress: Callable[[str, int, int], None], *, table: bool) -> dict[str, Any]:
-    """Mends statistics, and with `table` jobs, attempts and counts. Raises DataFolderInUse while the system runs."""
+    """Mends statistics, and with `table` jobs, attempts, schedules and counts. Raises DataFolderInUse while the system runs."""
     from functions.runtime import rebuild
 
     return rebuild.apply(_settings(data), progress, table=table)

@@ -12,6 +12,7 @@ from typing import Any
 
 from contracts.errors import DataFolderInUse, ObservatoryError
 from contracts.folding import fold_job
+from contracts.schedule import fold_schedule
 from contracts.times import to_rfc3339
 from functions.runtime import settings as settings_module
 from functions.runtime.settings import Settings
@@ -47,7 +48,7 @@ async def _audit(store: JobStore, stats: StatsStore, progress: Progress, found: 
 
 
 def apply(settings: Settings, progress: Progress, *, table: bool) -> dict[str, Any]:
-    """Mends the statistics, and with `table` the jobs, attempts and counts, from the log. Raises DataFolderInUse while the
+    """Mends the statistics, and with `table` the jobs, attempts, schedules and counts, from the log. Raises DataFolderInUse while the
     system runs."""
     return asyncio.run(_apply(settings, progress, table))
 
@@ -78,10 +79,14 @@ async def _apply(settings: Settings, progress: Progress, table: bool) -> dict[st
 
 
 async def _mend_table(store: JobStore, wrong: list[Difference]) -> None:
-    """Rows from their streams; a stream that is broken itself is left alone, for nobody knows what it was to say."""
+    """Rows from their streams, schedules too; a stream that is broken itself is left alone, for nobody knows what it was to say."""
     broken = {difference.ids[0] for difference in wrong if difference.part == "log" and difference.ids}
     jobs = sorted({str(difference.ids[0]) for difference in wrong if difference.part in ("job", "attempt") and difference.ids} - broken)
     histories = [(job_id, fold_job([event.document for event in await store.events_of(f"job/{job_id}")])) for job_id in jobs]
+    schedules = {str(difference.ids[0]) for difference in wrong if difference.part == "schedule"}
+    if schedules:
+        histories_of = {name: events for name, _, events in await store.schedules_with_history()}
+        await store.restore_schedules({name: fold_schedule(event.document for event in histories_of[name]) for name in sorted(schedules)})
     if histories or any(difference.part == "counts" for difference in wrong):
         await store.restore(histories)
 

@@ -6,13 +6,14 @@ the position that they stand at. Memory is bounded by a page; the statistics are
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from contracts import strict_json
 from contracts.event import Event
 from contracts.folding import COMPARED, COMPARED_ATTEMPT, Folded, fold_job
 from contracts.job import Attempt, Job
+from contracts.schedule import Schedule, fold_schedule
 from contracts.statistics import ALL_TIME, Delta, fold, merge
 from contracts.times import to_rfc3339
 from functions.stores.job_store import JobStore
@@ -25,7 +26,7 @@ TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`part` is job, attempt, counts, statistics or log; `about` what differs; `stored` against what the log says."""
+    """`part` is job, attempt, schedule, counts, statistics or log; `about` what differs; `stored` against what the log says."""
 
     part: str
     about: str
@@ -63,8 +64,16 @@ class Audit:
         """Every difference, as it is found; none means that the log, folded, is what is stored (I7)."""
         async for found in self._jobs():
             yield found
+        for found in await self._schedules():
+            yield found
         async for found in self._figures():
             yield found
+
+    # ---- schedules ----------------------------------------------------------------------------------------------
+
+    async def _schedules(self) -> list[Difference]:
+        histories = await self.store.schedules_with_history()
+        return [found for name, row, events in histories for found in compare_schedule(name, row, events)]
 
     # ---- jobs and attempts --------------------------------------------------------------------------------------
 
@@ -149,6 +158,20 @@ def compare_job(job: Job, events: list[Event], attempts: list[Attempt]) -> list[
         if stored != told:
             found.append(Difference("job", job.id, name, _shown(name, stored), _shown(name, told), (job.id,)))
     return found + _compare_attempts(job, folded, attempts)
+
+
+def compare_schedule(name: str, row: Schedule | None, events: list[Event]) -> list[Difference]:
+    """A schedule's row against its events."""
+    told = fold_schedule(event.document for event in events)
+    if row is None or told is None:
+        if row is told:
+            return []
+        return [Difference("schedule", name, "row", "missing" if row is None else "there", "gone" if told is None else "there", (name,))]
+    return [
+        Difference("schedule", name, field.name, _shown(field.name, getattr(row, field.name)), _shown(field.name, getattr(told, field.name)), (name,))
+        for field in fields(Schedule)
+        if getattr(row, field.name) != getattr(told, field.name)
+    ]
 
 
 def _compare_attempts(job: Job, folded: Folded, attempts: list[Attempt]) -> list[Difference]:

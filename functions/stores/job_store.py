@@ -344,6 +344,13 @@ class JobStore(Protocol):
     async def jobs_with_history(self, after: int, limit: int) -> list[tuple[int, Job, list[Event], list[Attempt]]]:
         """The next jobs in the order of acceptance, each with its number, its events up to its sequence, its ended attempts."""
 
+    async def schedules_with_history(self) -> list[tuple[str, Schedule | None, list[Event]]]:
+        """Each schedule that is stored or told of: its name, its row, and its events in order without the firings and skips
+        that later ones outdo."""
+
+    async def restore_schedules(self, schedules: Mapping[str, Schedule | None]) -> None:
+        """Writes rows as the log tells them; None takes the row away."""
+
     async def missing(self, job_ids: Sequence[str]) -> list[str]:
         """Those of these jobs that have no row."""
 

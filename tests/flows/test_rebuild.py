@@ -27,6 +27,13 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
         system.request("POST", f"/v1/jobs/{lost}/retry", {})
         parent = system.submit("demo.sleep", {"seconds": 0.1})
         child = system.submit("demo.noop", depends_on=[parent])
+        for name, seconds in (("often", 1), ("rare", 3600), ("brief", 3600)):
+            template = {"type": "demo.noop", "payload": {}}
+            system.request("PUT", f"/v1/schedules/{name}", {"every_seconds": seconds, "template": template, "overlap": "queue"})
+        system.request("POST", "/v1/schedules/rare/pause", {"reason": "a test"})
+        system.request("DELETE", "/v1/schedules/brief")
+        wait_until(lambda: system.request("GET", "/v1/schedules/often").json()["last_at"])
+        system.request("POST", "/v1/schedules/often/pause", {})
         late = system.submit("demo.noop", delay_seconds=3600)
         system.request("POST", f"/v1/jobs/{late}/cancel", {"reason": "a test"})
         retried = system.submit("demo.fail", {"times": 1}, max_attempts=3)
@@ -69,6 +76,11 @@ SPOILT = {
     "an attempt": ("UPDATE attempts SET outcome = 'succeeded' WHERE rowid IS NULL OR (outcome = 'failed' AND job_id = (SELECT max(job_id) FROM attempts"
                    " WHERE outcome = 'failed') AND lease_token = 1)", "attempt", "outcome"),
     "an attempt that is gone": ("DELETE FROM attempts WHERE job_id = (SELECT max(job_id) FROM attempts)", "attempt", "row"),
+    "a schedule": ("UPDATE schedules SET definition = json_set(definition, '$.template.payload.echo', 1) WHERE name = 'rare'", "schedule", "template"),
+    "a schedule's last run": ("UPDATE schedules SET last_at = 7 WHERE name = 'often'", "schedule", "last_at"),
+    "a schedule that is gone": ("DELETE FROM schedules WHERE name = 'often'", "schedule", "row"),
+    "a schedule that was deleted": ("INSERT INTO schedules SELECT 'brief', definition, paused, next_at, last_at, last_job_id FROM schedules"
+                                    " WHERE name = 'rare'", "schedule", "row"),
     "a counter": ("UPDATE counts SET jobs = jobs + 1 WHERE type = 'demo.noop' AND status = 'succeeded'", "counts", "default demo.noop succeeded"),
     "a state of the statistics": ("UPDATE statistics_states SET jobs = jobs + 1 WHERE type = 'demo.noop' AND status = 'succeeded'", "statistics",
                                   "default demo.noop succeeded"),

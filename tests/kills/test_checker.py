@@ -193,7 +193,9 @@ PLANTED = {
     # drained
     "a reader behind": ("I12", "UPDATE cursors SET position = position - 1 WHERE name = 'statistics'"),
     "a relay behind": ("I12", "DELETE FROM cursors WHERE name = 'relay'"),
-    "a dead letter": ("I12", """INSERT INTO dead_letters VALUES ('1', 'metrics-engine', 's', 'e', 't', 'no', 1, 'a/b', x'00', '{}', 1, 'kept', NULL)"""),
+    "a dead letter": ("I12", """INSERT INTO dead_letters
+        (id, trigger, source, event_id, event_type, reason, attempts, content_type, body, headers, kept_at, status)
+        VALUES ('1', 'metrics-engine', 's', 'e', 't', 'no', 1, 'a/b', x'00', '{}', 1, 'kept')"""),
     # the clients
     "a job that was answered and lost": ("I1", "DELETE FROM jobs WHERE payload LIKE '%plain%'"),
     "a ghost": ("I2", "UPDATE jobs SET payload = '{\"nonce\": \"nobody''s\"}' WHERE payload LIKE '%plain%'"),

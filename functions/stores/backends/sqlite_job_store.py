@@ -230,6 +230,12 @@ class SqliteJobStore:
     async def missing(self, job_ids: Sequence[str]) -> list[str]:
         return await self.database.read(lambda connection: audit.missing(connection, job_ids))
 
+    async def schedules_with_history(self) -> list[tuple[str, Schedule | None, list[Event]]]:
+        return await self.database.read(schedules.with_history)
+
+    async def restore_schedules(self, rows: Mapping[str, Schedule | None]) -> None:
+        await self.database.ask(SqlWrite(lambda connection: schedules.restore(connection, rows)))
+
     async def restore(self, histories: Sequence[tuple[str, Folded]]) -> None:
         await self.database.ask(StateWrite(lambda connection, state: audit.restore(connection, state, histories)))
 

@@ -1,13 +1,16 @@
 """Schedules on SQLite: rows, what a transaction needs of them, and what readers ask."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import orjson
 
 from contracts.errors import ScheduleNotFound
+from contracts.event import Event
+from contracts.event_types import SCHEDULE_FIRED, SCHEDULE_SKIPPED
 from contracts.schedule import Schedule
 from contracts.timing import Timing
 from functions.stores import commands as cmd
@@ -59,11 +62,16 @@ def _keep(unit: cmd.Unit, rows: Iterable[Sequence[Any]]) -> list[str]:
 
 def write(connection: sqlite3.Connection, unit: cmd.Unit) -> None:
     """The schedules that commands changed."""
-    changed = [_row(unit.schedules[name]) for name in unit.changed_schedules if name in unit.schedules]
-    if changed:
-        write_rows(connection, f"INSERT OR REPLACE INTO schedules ({_COLUMNS})", changed)
-    for name in unit.changed_schedules - unit.schedules.keys():
-        connection.execute("DELETE FROM schedules WHERE name = ?", (name,))
+    restore(connection, {name: unit.schedules.get(name) for name in unit.changed_schedules})
+
+
+def restore(connection: sqlite3.Connection, schedules: Mapping[str, Schedule | None]) -> None:
+    """Rows as they are to be; None takes one away."""
+    rows = [_row(schedule) for schedule in schedules.values() if schedule is not None]
+    write_rows(connection, f"INSERT OR REPLACE INTO schedules ({_COLUMNS})", rows)
+    for name, schedule in schedules.items():
+        if schedule is None:
+            connection.execute("DELETE FROM schedules WHERE name = ?", (name,))
 
 
 # ---- readers ----------------------------------------------------------------------------------------------------
@@ -81,3 +89,20 @@ def read_page(connection: sqlite3.Connection, limit: int, cursor: str | None) ->
     rows = connection.execute(f"SELECT {_COLUMNS} FROM schedules WHERE name > ? ORDER BY name LIMIT ?", (after, limit + 1)).fetchall()
     found = [_schedule(row) for row in rows[:limit]]
     return Page(found, encode_cursor(found[-1].name) if len(rows) > limit else None)
+
+
+# ---- audit ------------------------------------------------------------------------------------------------------
+
+
+def with_history(connection: sqlite3.Connection) -> list[tuple[str, Schedule | None, list[Event]]]:
+    rows = {row[0]: _schedule(row) for row in connection.execute(f"SELECT {_COLUMNS} FROM schedules")}
+    events: dict[str, list[Event]] = defaultdict(list)
+    for stream, body in connection.execute(_DECISIVE, (SCHEDULE_FIRED, SCHEDULE_SKIPPED)):
+        events[stream.removeprefix("schedule/")].append(Event(orjson.loads(body)))
+    return [(name, rows.get(name), events[name]) for name in sorted({*rows, *events})]
+
+
+_OF_SCHEDULES = "stream > 'schedule/' AND stream < 'schedule0'"  # '0' is the character after '/'
+_DECISIVE = f"""SELECT stream, body FROM events WHERE {_OF_SCHEDULES} AND (type NOT IN (?1, ?2) OR position IN (
+                    SELECT max(position) FROM events WHERE {_OF_SCHEDULES} AND type IN (?1, ?2) GROUP BY stream, type))
+                ORDER BY stream, sequence"""

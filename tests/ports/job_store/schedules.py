@@ -11,6 +11,7 @@ from contracts.event import Event
 from contracts.job import JobRequest
 from contracts.schedule import FIRINGS_AT_ONCE, Schedule, ScheduleSpec, after_event
 from contracts.times import from_rfc3339
+from functions.stores.audit import compare_schedule
 from functions.stores.commands.firing import FINGERPRINT, firing_key
 from functions.stores.job_store import JobStore, Submitted, Tick
 from functions.stores.retention import DAY_MICROS, Retention
@@ -77,6 +78,8 @@ async def assert_rebuilt(store: JobStore) -> None:
     """The fold of the log is the table, and every job of a schedule is told once by it."""
     events = await whole_feed(store)
     assert {schedule.name: schedule for schedule in await every(store)} == rebuilt(events)
+    for name, row, history in await store.schedules_with_history():
+        assert compare_schedule(name, row, history) == []
     accepted = {event.data["id"]: event for event in events if short(event) == "accepted" and event.data["schedule"] is not None}
     fired = {event.data["job_id"]: event for event in events if event.type.endswith("schedule.fired.v1")}
     assert accepted.keys() == fired.keys()
