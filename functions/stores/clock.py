@@ -11,13 +11,21 @@ def wall_clock() -> int:
     return time.time_ns() // 1000
 
 
+def _elapsed_ns() -> int:
+    """Monotonic, and where the system has such a clock (Linux) it goes on while the machine sleeps: 09:00 stays 09:00."""
+    return time.clock_gettime_ns(_CLOCK)
+
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 class MonotonicClock:
     """Microseconds since the epoch that never step back: they start at the later of the wall clock and the last stored
     instant, and go on with the monotonic clock. So a clock that was set back neither revives a lease nor delays a job."""
 
     def __init__(self, last_stored: int, wall: Clock = wall_clock) -> None:
         self._start = max(wall(), last_stored)
-        self._origin = time.monotonic_ns()
+        self._origin = _elapsed_ns()
 
     def __call__(self) -> int:
-        return self._start + (time.monotonic_ns() - self._origin) // 1000
+        return self._start + (_elapsed_ns() - self._origin) // 1000

@@ -129,6 +129,20 @@ def test_a_job_passes_through_functions_that_each_run_alone(tmp_path: Path) -> N
         assert stats["lag"] == 0 and stats["states"]["succeeded"] == 1
 
 
+def test_a_schedule_fires_through_functions_that_each_run_alone(tmp_path: Path) -> None:
+    """The gateway takes it, a tick of the scheduler alone (PingSource's event) fires it, and a second tick does not."""
+    data, schedule = tmp_path / "data", {"every_seconds": 1, "template": {"type": "demo.noop", "payload": {}}}
+    with alone("gateway", data) as gateway:
+        assert gateway.request("PUT", "/v1/schedules/alone", schedule)[0] == 201
+    time.sleep(1.1)  # its due time: time itself is what is waited for
+    with alone("scheduler", data, image) as scheduler:
+        tick = {"specversion": "1.0", "id": "t1", "source": "/tick", "type": "dev.knative.sources.ping"}
+        assert scheduler.request("POST", "/", tick, "application/cloudevents+json")[0] == 200
+    with alone("read_model", data) as read_model:
+        shown = read_model.request("GET", "/v1/schedules/alone")[1]
+        assert (shown["last_job_status"], read_model.request("GET", f"/v1/jobs/{shown['last_job_id']}")[1]["schedule"]) == ("queued", "alone")
+
+
 def test_two_functions_do_not_share_an_embedded_folder(tmp_path: Path) -> None:
     """SQLite has one writer: the second is told so in words, as 503, and harms nothing."""
     data = tmp_path / "data"

@@ -106,6 +106,21 @@ CASES = [
         ("DELETE", "/v1/jobs", 405), ("PUT", "/v1/jobs/x", 405), ("POST", "/v1/stats", 405), ("GET", "/v1/jobs/x/cancel", 405), ("POST", "/triggers/processor-default", 404),
         ("POST", "/v1/jobs/x/cancel", 404), ("POST", "/v1/queues/no-such/pause", 422), ("GET", "/v1/stream?after=x", 400),
     )),
+    # schedules
+    *(Case(f"schedule: {name}", status, method="PUT", path="/v1/schedules/hostile", body=text) for name, status, text in (
+        ("broken JSON", 400, b"{"), ("a list", 422, b"[]"), ("no template", 422, body({"every_seconds": 60})), ("no timing", 422, body({"template": NOOP})),
+        ("a cron of 5,000 stars", 422, body({"cron": "* " * 5_000, "template": NOOP})), ("a cron that never comes", 422, body({"cron": "0 0 30 2 *", "template": NOOP})),
+        ("a cron with a huge number", 422, body({"cron": "9" * 190 + " * * * *", "template": NOOP})), ("a cron of odd digits", 422, body({"cron": "٣ * * * *", "template": NOOP})),
+        ("a zone that is a path", 422, body({"cron": "* * * * *", "timezone": "../../../etc/passwd", "template": NOOP})),
+        ("a zone with a NUL", 422, body({"cron": "* * * * *", "timezone": "UTC\u0000", "template": NOOP})), ("every microsecond", 422, body({"every_seconds": 1e-6, "template": NOOP})),
+        ("every 1e308 seconds", 422, body({"every_seconds": 1e308, "template": NOOP})), ("a template that is a template", 422, body({"every_seconds": 60, "template": {"template": NOOP}})),
+        ("a template with keys", 422, body({"every_seconds": 60, "template": {**NOOP, "idempotency_key": "k"}})), ("a payload of 300 KiB", 422, body({"every_seconds": 60, "template": {
+            "type": "text.statistics", "payload": {"text": "x" * 300_000}}})),
+    )),
+    *(Case(f"{method} {path}", status, method=method, path=path, headers={}) for method, path, status in (
+        ("GET", "/v1/schedules/%00", 404), ("GET", "/v1/schedules/" + "a" * 5_000, 404), ("DELETE", "/v1/schedules/no-such", 404), ("POST", "/v1/schedules/no-such/run", 404),
+        ("POST", "/v1/schedules/x/explode", 404), ("PATCH", "/v1/schedules/x", 405), ("GET", "/v1/schedules?cursor=%FF", 400), ("GET", "/v1/schedules?limit=0", 400),
+    )),
     Case("cancel with an odd body", 422, path="/v1/jobs/x/cancel", body=body({"why": 1})),
     Case("cancel with broken JSON", 400, path="/v1/jobs/x/cancel", body=b"{"),
 ]  # fmt: skip
