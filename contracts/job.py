@@ -220,7 +220,6 @@ class JobRequest:
     parent_id: str | None = None
     depends_on: list[str] = field(default_factory=list)
     on_parent_failure: str = "cancel"
-    schedule: str | None = None
     actor: str = "anonymous"
     source: str | None = None
     source_id: str | None = None

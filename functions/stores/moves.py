@@ -56,8 +56,8 @@ class Moves:
 
     # ---- entering ---------------------------------------------------------------------------------------------
 
-    def accept(self, job_id: str, request: JobRequest, open_parents: int, root_id: str | None) -> Job:
-        """A new job from a checked request, in `waiting`, `scheduled` or `queued`."""
+    def accept(self, job_id: str, request: JobRequest, open_parents: int, root_id: str | None, schedule: str | None = None) -> Job:
+        """A new job from a checked request, in `waiting`, `scheduled` or `queued`; `schedule` names the one whose firing it is."""
         due = request.run_at is None or request.run_at <= self.now
         status = JobStatus.WAITING if open_parents else JobStatus.QUEUED if due else JobStatus.SCHEDULED
         job = Job(
@@ -81,7 +81,7 @@ class Moves:
             parent_id=request.parent_id,
             depends_on=request.depends_on,
             open_parents=open_parents,
-            schedule=request.schedule,
+            schedule=schedule,
             source=request.source,
             source_id=request.source_id,
             traceparent=request.traceparent,

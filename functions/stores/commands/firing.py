@@ -138,7 +138,7 @@ def submit(unit: Unit, schedule: Schedule, job_id: str, request: JobRequest, due
     data = {"name": schedule.name, "due_at": to_rfc3339(due), "job_id": job_id, "manual": manual, "next_at": optional_rfc3339(next_at)}
     tell(unit, schedule.name, types.SCHEDULE_FIRED, data, request.actor)
     cause = f"{schedule.stream}/{unit.streams[schedule.stream]}"
-    return accept(unit, job_id, replace(request, schedule=schedule.name, cause=cause), ())
+    return accept(unit, job_id, replace(request, cause=cause), (), schedule.name)
 
 
 def tell(unit: Unit, name: str, event_type: str, data: dict[str, Any], actor: str) -> Schedule | None:

@@ -51,8 +51,11 @@ class Submit(Command):
         return Submitted(job.id, job.status, created=True)
 
 
-def accept(unit: Unit, job_id: str, request: JobRequest, earlier: Sequence[Submitted | ObservatoryError]) -> Job:
-    """The new job of a request whose keys are free; `earlier` are the answers that `#INDEX` may name."""
+def accept(
+    unit: Unit, job_id: str, request: JobRequest, earlier: Sequence[Submitted | ObservatoryError], schedule: str | None = None
+) -> Job:
+    """The new job of a request whose keys are free; `earlier` are the answers that `#INDEX` may name. Only a firing, whose
+    event is told in the same transaction, names its `schedule`."""
     parents = [_parent(unit, index, name, earlier) for index, name in enumerate(request.depends_on)]
     if parents:
         parents = list({parent.id: parent for parent in parents}.values())
@@ -64,7 +67,7 @@ def accept(unit: Unit, job_id: str, request: JobRequest, earlier: Sequence[Submi
         root = unit.jobs[request.parent_id].root_id
     open_parents = [p for p in parents if not JobStatus(p.status).is_terminal]
     broken = [p for p in parents if p.status in ("failed", "cancelled")] if request.on_parent_failure == "cancel" else []
-    job = unit.moves.accept(job_id, request, len(open_parents) or len(broken), root)
+    job = unit.moves.accept(job_id, request, len(open_parents) or len(broken), root, schedule)
     unit.jobs[job_id] = job
     unit.fresh.append(job)
     if request.unique_key is not None:

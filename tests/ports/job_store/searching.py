@@ -12,7 +12,7 @@ from contracts.job import Job
 from contracts.query import EVERYTHING, Query, parse
 from contracts.query.syntax import AllOf, AnyOf, Is, Node, Not
 from functions.stores.job_store import JobStore, Submitted
-from tests.ports.job_store.steps import Laboratory, claimed, ended, ending, failed, one, request, run, running, submitted
+from tests.ports.job_store.steps import Laboratory, claimed, ended, ending, failed, fired, one, request, run, running, submitted
 from tests.support.queries import TAGS, TYPES, WORDS, payloads, queries
 
 SHOWN = "all"
@@ -53,9 +53,11 @@ class World:
     async def _submit(self, dice: random.Random, payload: Any) -> None:
         options = {
             "queue": dice.choice(["default", "bulk"]), "tags": dice.sample(TAGS, dice.randint(0, 2)), "max_attempts": dice.randint(1, 3),
-            "actor": dice.choice(["anna", "anonymous"]), "schedule": dice.choice([None, None, "every-morning"]),
-            "parent_id": dice.choice([None, *self.ids[-5:]]),
+            "actor": dice.choice(["anna", "anonymous"]),
         }  # fmt: skip
+        if dice.random() < 0.3:
+            self.ids.append(await fired(self.store, "every-morning", request(dice.choice(TYPES), payload=payload, **options)))
+        options["parent_id"] = dice.choice([None, *self.ids[-5:]])
         answers = await self.store.submit([request(dice.choice(TYPES), payload=payload, **options) for _ in range(dice.randint(1, 4))])
         self.ids += [answer.id for answer in answers if isinstance(answer, Submitted)]
 
@@ -130,7 +132,7 @@ class Searching:
 
     async def test_jobs_are_found_by_every_field(self, store: JobStore, laboratory: Laboratory) -> None:
         await store.open_search(everything_shown, SHOWN)
-        old = await one(store, payload={"name": "Anna"}, actor="anna", schedule="every-morning", tags=["red", "round"])
+        old = await fired(store, "every-morning", request(payload={"name": "Anna"}, actor="anna", tags=["red", "round"]))
         laboratory.pass_seconds(3_600)
         (job,) = await claimed(store)
         laboratory.pass_seconds(2)

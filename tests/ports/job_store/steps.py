@@ -7,6 +7,7 @@ from contracts.errors import ObservatoryError
 from contracts.event import Event
 from contracts.event_types import PREFIX
 from contracts.job import Job, JobRequest
+from contracts.schedule import ScheduleSpec
 from functions.stores.job_store import JobStore, Lease, Submitted
 from functions.stores.moves import Ending
 
@@ -45,6 +46,12 @@ async def one(store: JobStore, **options: Any) -> str:
     """The id of one new job."""
     (job_id,) = await submitted(store, request(**options))
     return job_id
+
+
+async def fired(store: JobStore, schedule: str, wish: JobRequest) -> str:
+    """The id of a job that a schedule of this name makes now."""
+    await store.put_schedule(schedule, ScheduleSpec(template={"type": wish.type, "payload": {}}, every_seconds=3_600), "anna")
+    return (await store.run_schedule(schedule, lambda _: wish, wish.actor)).id
 
 
 async def claimed(store: JobStore, limit: int = 1, queue: str = "default", worker: str = "worker-a", seconds: float = 15) -> list[Job]:

@@ -54,7 +54,6 @@ class Submissions:
             "parent_id": parent,
             "depends_on": [dependency],
             "on_parent_failure": "run",
-            "schedule": "nightly",
             "actor": "anna",
             "source": "urn:client",
             "source_id": "7",
