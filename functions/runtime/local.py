@@ -99,13 +99,18 @@ class LocalSystem:
         from functions.runtime.relay import Relay
 
         dead_letter = await self.parts.dead_letter()
-        subscribers = {"processor": self.processor.handle, "metrics-engine": self.metrics_engine.handle, "dead-letter": dead_letter.handle}
+        triggers = load_triggers(self.settings.trigger_files)
+        own = {trigger.subscriber.service or "" for trigger in triggers if (trigger.subscriber.service or "").startswith("processor")}
+        subscribers = {
+            **dict.fromkeys(own, self.processor.handle),  # `processor`, and those of queues with a Service of their own on the cluster
+            "metrics-engine": self.metrics_engine.handle, "dead-letter": dead_letter.handle,
+        }  # fmt: skip
         redact = Redactor(await self.parts.catalogue()).event
 
         async def feed(after: int, limit: int) -> list[Any]:
             return [redact(event) for event in await self.store.feed(after, limit)]
 
-        self.broker = EmbeddedBroker(load_triggers(self.settings.trigger_files), subscribers, feed=feed)
+        self.broker = EmbeddedBroker(triggers, subscribers, feed=feed)
         dead_letter.deliver = self.broker.deliver_alone
         await self.broker.start()
         self.relay = Relay(self.store, self.broker, redact)

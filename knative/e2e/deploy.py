@@ -1,0 +1,79 @@
+"""`make deploy`: images, credentials and manifests into the cluster, and waiting until everything is ready."""
+
+import json
+import os
+from pathlib import Path
+
+import yaml
+
+from knative.e2e import cluster, image
+from knative.e2e.access import NAMESPACE
+from knative.e2e.image import Image
+from knative.e2e.kubectl import Kubectl, Object, is_ready, names, wait_until
+from knative.e2e.secrets import ensure_secrets
+from knative.e2e.shell import ROOT, run
+from knative.e2e.stages import Progress
+
+WORK = ROOT / ".cluster"
+BREAKABLE = "observatory.dev/breakable"
+SERVICES = "services.serving.knative.dev"
+
+
+def deploy(progress: Progress, *, tasks: str = "", overlay: str = "") -> None:
+    """Brings the checkout into the cluster; said again, it changes only what changed. Raises StageFailed."""
+    ours, example = image.build_all(progress, tasks)
+    image.load(progress, [ours, example])
+    api = cluster.kubectl().within(NAMESPACE)
+    with progress.stage("secrets") as stage:
+        api.apply(json.dumps(_namespace()))
+        stage.result = f"{ensure_secrets(api)} made, the rest was there"
+    overlay = overlay or os.environ.get("OVERLAY", "kind")
+    with progress.stage("manifests", f"knative/overlays/{overlay}") as stage:
+        documents = manifests(overlay, ours, example)
+        api.apply(documents, timeout=180)
+        stage.result = f"{documents.count(chr(10) + 'kind: ')} objects applied"
+    wait_until_ready(progress, api)
+
+
+def _namespace() -> Object:
+    labels = {"app.kubernetes.io/part-of": "observatory", **({} if cluster.is_existing() else {BREAKABLE: "yes"})}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
+
+
+def manifests(overlay: str, ours: Image, example: Image) -> str:
+    """All objects of an overlay with these images in them."""
+    registry = os.environ.get("IMAGE_REGISTRY", "") if cluster.is_existing() else ""
+    images = []
+    for name, built in (("observatory", ours), ("observatory-word-count", example)):
+        target = image.in_registry(built, registry) if registry else str(built)
+        images.append({"name": name, "newName": target.rpartition(":")[0], "newTag": built.tag})
+    WORK.mkdir(exist_ok=True)
+    layer = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "images": images,
+             "resources": [os.path.relpath(ROOT / "knative" / "overlays" / overlay, WORK)]}  # fmt: skip
+    Path(WORK / "kustomization.yaml").write_text(yaml.safe_dump(layer))
+    return run(["kubectl", "kustomize", str(WORK)])
+
+
+def wait_until_ready(progress: Progress, api: Kubectl) -> None:
+    """Stores first, then the Broker, then the functions with their Triggers."""
+    with progress.stage("stores", "waits for PostgreSQL, Redis, MongoDB, RabbitMQ") as stage:
+        for thing in api.items("statefulsets"):
+            api("rollout", "status", f"statefulset/{thing['metadata']['name']}", "--timeout=240s", timeout=260)
+        stage.result = "all ready"
+    with progress.stage("broker") as stage:
+        api.wait("condition=Ready", "broker", "observatory", timeout=240)
+        stage.result = "ready"
+    with progress.stage("functions", "waits for every function and Trigger") as stage:
+        wait_until("functions and Triggers are ready", lambda: not unready(api), timeout=300, every=1.0, look=lambda: _look(api))
+        api.wait("condition=Available", "deployment", "--all", timeout=180)
+        stage.result = f"{len(api.items(SERVICES))} functions and {len(api.items('triggers'))} Triggers ready"
+
+
+def unready(api: Kubectl) -> list[str]:
+    """Functions, Triggers and sources that are not ready."""
+    kinds = (SERVICES, "triggers", "pingsources")
+    return [f"{kind}/{name}" for kind in kinds for name in names([each for each in api.items(kind) if not is_ready(each)])]
+
+
+def _look(api: Kubectl) -> str:
+    return "not ready: " + ", ".join(unready(api)) + "\n" + api.hints()

@@ -1,0 +1,133 @@
+"""The cluster's files agree with each other and with the code: names, types, environment, ports, images."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from contracts.event_types import EVENT_TYPES, TICK_TYPE
+from eventing.queues import load_queues
+from eventing.triggers import load_triggers
+from knative.e2e import access, event_types
+from knative.e2e.tools import KIND_CONFIG
+
+ROOT = Path(__file__).resolve().parents[2]
+BASE = ROOT / "knative" / "base"
+FUNCTIONS = {"gateway", "processor", "metrics-engine", "read-model", "scheduler", "dead-letter"}
+OWN_PROCESSORS = {"processor-io"}
+
+
+def documents(*paths: Path) -> list[dict[str, Any]]:
+    return [each for path in paths for each in yaml.safe_load_all(path.read_text()) if each]
+
+
+def everything() -> list[dict[str, Any]]:
+    return documents(*(path for path in sorted(BASE.glob("[1-9]*.yaml"))), *sorted((ROOT / "eventing" / "manifests").glob("[1-9]*.yaml")))
+
+
+def of_kind(kind: str, group: str = "") -> dict[str, dict[str, Any]]:
+    return {each["metadata"]["name"]: each for each in everything() if each["kind"] == kind and each["apiVersion"].startswith(group)}
+
+
+SERVICES = of_kind("Service", "serving.knative.dev")
+
+
+def container(service: str) -> dict[str, Any]:
+    found: dict[str, Any] = SERVICES[service]["spec"]["template"]["spec"]["containers"][0]
+    return found
+
+
+def test_every_function_is_a_service_and_no_other_but_processors_of_queues_and_the_example() -> None:
+    assert set(SERVICES) == FUNCTIONS | OWN_PROCESSORS | {"word-count"}
+
+
+@pytest.mark.parametrize("service", sorted(FUNCTIONS | OWN_PROCESSORS))
+def test_a_service_has_the_environment_of_its_func_yaml(service: str) -> None:
+    folder = "processor" if service in OWN_PROCESSORS else service.replace("-", "_")
+    declared = yaml.safe_load((ROOT / "functions" / folder / "func.yaml").read_text())
+    given = {item["name"]: item["value"] for item in container(service)["env"]}
+    assert {item["name"]: item["value"] for item in declared["run"]["envs"]}.items() <= given.items()
+    assert SERVICES[service]["metadata"]["namespace"] == declared["deploy"]["namespace"] == access.NAMESPACE
+
+
+@pytest.mark.parametrize("service", sorted(FUNCTIONS | OWN_PROCESSORS))
+def test_functions_behind_the_broker_are_local_to_the_cluster(service: str) -> None:
+    labels = SERVICES[service]["metadata"].get("labels", {})
+    is_local = labels.get("networking.knative.dev/visibility") == "cluster-local"
+    assert is_local is (service not in ("gateway", "read-model"))
+
+
+def test_every_service_says_what_it_needs_and_how_long_it_may_take() -> None:
+    for name, service in SERVICES.items():
+        spec = service["spec"]["template"]["spec"]
+        assert 0 < spec["timeoutSeconds"] <= 600, name  # above that Knative refuses it unless its own setting is raised
+        assert spec["containerConcurrency"] > 0, name
+        assert {"requests", "limits"} == set(container(name)["resources"]), name
+
+
+def test_every_container_keeps_its_rights_small() -> None:
+    shared = {each["path"]: each["value"] for each in yaml.safe_load((BASE / "function-patch.yaml").read_text())}
+    for name in SERVICES:
+        rules = container(name).get("securityContext") or shared["/spec/template/spec/containers/0/securityContext"]
+        assert rules["allowPrivilegeEscalation"] is False and rules["runAsNonRoot"] is True and rules["capabilities"] == {"drop": ["ALL"]}, name
+    assert shared["/spec/template/spec/containers/0/securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_no_image_is_taken_by_a_moving_name() -> None:
+    for each in everything():
+        for image in re.findall(r"'?image'?: '?([\w./:-]+)", str(each)):
+            assert image.startswith("observatory") or (":" in image and not image.endswith(":latest")), image
+
+
+def test_every_trigger_goes_to_a_service_that_exists_and_every_queue_has_one() -> None:
+    triggers = {trigger.name: trigger for trigger in load_triggers()}
+    for trigger in triggers.values():
+        assert trigger.subscriber.service in SERVICES, trigger.name
+        assert trigger.delivery.dead_letter is not None and trigger.delivery.dead_letter.service == "dead-letter", trigger.name
+        assert trigger.subscriber.uri == trigger.delivery.dead_letter.uri == f"/triggers/{trigger.name}"
+        assert set(trigger.attributes.get("type", "").split()) <= set(EVENT_TYPES), trigger.name
+    assert {f"processor-{queue}" for queue in load_queues()} <= set(triggers)
+    for service in OWN_PROCESSORS:
+        assert triggers[service].subscriber.service == service
+
+
+def test_the_tick_rings_the_scheduler() -> None:
+    (source,) = of_kind("PingSource").values()
+    assert source["spec"]["sink"]["ref"]["name"] == "scheduler" and TICK_TYPE == "dev.knative.sources.ping"
+    assert len(source["spec"]["schedule"].split()) == 6  # with seconds
+
+
+def test_the_event_types_are_those_of_the_contracts() -> None:
+    assert (ROOT / "eventing" / "manifests" / "500-event-types.yaml").read_text() == event_types.event_types()
+
+
+def test_the_proxy_sends_each_operation_to_its_owner() -> None:
+    """Regenerated by `python -m knative.e2e proxy` whenever an operation comes or goes."""
+    assert (BASE / "envoy.yaml").read_text() == access.proxy_configuration(access.operations())
+
+
+def test_every_access_point_has_a_port_of_the_node_and_of_the_proxy() -> None:
+    mappings = [mapping for node in yaml.safe_load(KIND_CONFIG.read_text())["nodes"] for mapping in node["extraPortMappings"]]
+    patch = (ROOT / "knative" / "overlays" / "kind" / "kustomization.yaml").read_text()
+    node_ports = [int(port) for port in re.findall(r"nodePort, value: (\d+)", patch)]
+    service = next(each for each in everything() if each["kind"] == "Service" and each["metadata"]["name"] == "access")
+    ports = [port["port"] for port in service["spec"]["ports"]]
+    assert ports == [point.port for point in access.ACCESS] == [mapping["hostPort"] for mapping in mappings]
+    assert node_ports == [mapping["containerPort"] for mapping in mappings]
+    assert all(mapping["listenAddress"] == "127.0.0.1" for mapping in mappings)  # nobody else is let in
+
+
+def test_no_credential_is_committed() -> None:
+    assert not of_kind("Secret")
+    for path in (*BASE.glob("*"), *(ROOT / "knative" / "overlays").rglob("*.*")):
+        assert not re.search(r"(?i)password['\"]?\s*[:=]\s*['\"]?[\w-]{6,}", path.read_text()), path
+
+
+def test_network_policies_name_pods_that_exist() -> None:
+    apps = {each["spec"]["template"]["metadata"]["labels"]["app"] for kind in ("StatefulSet", "Deployment") for each in of_kind(kind).values()}
+    named = {value for each in of_kind("NetworkPolicy").values() for value in re.findall(r"'app': '([\w-]+)'", str(each))}
+    listed = {value for each in of_kind("NetworkPolicy").values()
+              for rule in each["spec"]["podSelector"].get("matchExpressions", []) for value in rule["values"]}  # fmt: skip
+    assert named | listed <= apps | {"grafana"}
