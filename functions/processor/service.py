@@ -36,8 +36,9 @@ class Processor(Consumer):
     """One dispatcher for all queues of this instance.
 
     A ring marks its queue; the dispatcher claims for marked queues whenever the pool wants jobs, in turn, and unmarks a
-    queue when a claim finds less than it asked for. `patient` answers an event only when its queue is drained (on
-    Knative a request lasts as long as its job); otherwise at once.
+    queue when a claim finds less than it asked for. With `patience_seconds` an event is answered when its queue is
+    drained, or when that time is over (on Knative a request lasts as long as its jobs, within its Service's timeout; what is
+    left has rings of its own, and the scheduler's); without, at once.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Processor(Consumer):
         lease_seconds: float = 15.0,
         renew_seconds: float = 3.0,
         drain_seconds: float = 30.0,
-        patient: bool = False,
+        patience_seconds: float = 0.0,
         hosted: bool = False,
         cold_start: Callable[[], float] | None = None,
     ) -> None:
@@ -60,7 +61,7 @@ class Processor(Consumer):
         self._queues = queues
         self._instance = instance
         self._lease_seconds, self._renew_seconds, self._drain_seconds = lease_seconds, renew_seconds, drain_seconds
-        self._patient = patient
+        self._patience_seconds = patience_seconds
         self._cold_start = cold_start
         self._rung: dict[str, None] = {}  # in the order of their rings
         self._wake = asyncio.Event()
@@ -121,8 +122,9 @@ class Processor(Consumer):
             queue = str(event.data["name"] if event.type == QUEUE_RESUMED else event.attribute("queue"))
             if event.type in (JOB_QUEUED, QUEUE_RESUMED) and queue in self._queues:
                 self.ring(queue)
-        if self._patient and good:
-            await self._idle.wait()
+        if self._patience_seconds and good:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), self._patience_seconds)
         return [200] * len(events)
 
     def ring(self, queue: str) -> None:

@@ -30,6 +30,10 @@ class Settings:
     """Worker processes for task handlers; 0: two for each processor core."""
     tasks: str = ""
     """Further task modules to import, separated by commas."""
+    queues: str = ""
+    """The queues that a processor works on, separated by commas; empty: all."""
+    request_seconds: float = 540.0
+    """How long a processor alone holds an event's request while its queue has work (below its Service's timeoutSeconds)."""
     lease_seconds: float = 15.0
     """How long a claim holds without renewal."""
     renew_seconds: float = 3.0
@@ -109,6 +113,10 @@ class Settings:
     @property
     def task_modules(self) -> list[str]:
         return [name.strip() for name in self.tasks.split(",") if name.strip()]
+
+    @property
+    def queue_names(self) -> list[str]:
+        return [name.strip() for name in self.queues.split(",") if name.strip()]
 
     @property
     def keeping(self) -> Keeping:

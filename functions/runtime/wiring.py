@@ -140,14 +140,21 @@ class Parts:
 
         pool = await self.pool()
         processor = Processor(
-            await self.job_store(), pool, queues=self.queues(), instance=self.settings.instance,
+            await self.job_store(), pool, queues=self._own_queues(), instance=self.settings.instance,
             lease_seconds=self.settings.lease_seconds, renew_seconds=self.settings.renew_seconds,
-            drain_seconds=self.settings.drain_seconds, patient=not self.hosted, hosted=self.hosted,
+            drain_seconds=self.settings.drain_seconds, patience_seconds=0.0 if self.hosted else self.settings.request_seconds, hosted=self.hosted,
             cold_start=lambda: time.monotonic() - STARTED,
         )  # fmt: skip
         self._made["pool_listener"] = processor
         await processor.start()
         return processor
+
+    def _own_queues(self) -> "dict[str, QueueDeclaration]":
+        """The queues that this processor works on. Raises ConfigurationError naming those that there are."""
+        declared, wanted = self.queues(), self.settings.queue_names
+        if unknown := [name for name in wanted if name not in declared]:
+            raise ConfigurationError(f"OBSERVATORY_QUEUES names {', '.join(unknown)}; known are {', '.join(declared)}")
+        return {name: declared[name] for name in wanted or declared}
 
     async def pool(self) -> "WorkerPool":
         pool: WorkerPool = await self._once("pool", self._start_pool)

@@ -93,6 +93,12 @@ def test_every_trigger_goes_to_a_service_that_exists_and_every_queue_has_one() -
         assert triggers[service].subscriber.service == service
 
 
+def test_each_queue_has_one_processor_that_works_on_it() -> None:
+    served = [queue for service in sorted({"processor"} | OWN_PROCESSORS)
+              for item in container(service)["env"] if item["name"] == "OBSERVATORY_QUEUES" for queue in item["value"].split(",")]  # fmt: skip
+    assert sorted(served) == sorted(load_queues())
+
+
 def test_the_tick_rings_the_scheduler() -> None:
     (source,) = of_kind("PingSource").values()
     assert source["spec"]["sink"]["ref"]["name"] == "scheduler" and TICK_TYPE == "dev.knative.sources.ping"

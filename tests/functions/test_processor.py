@@ -282,7 +282,7 @@ class TestPatience:
 
     @pytest.fixture
     async def processor(self, store: SqliteJobStore, pool: PlayedPool) -> AsyncIterator[Processor]:
-        started = make(store, pool, patient=True)
+        started = make(store, pool, patience_seconds=60.0)
         await started.start()
         yield started
         await started.drain()
@@ -300,6 +300,17 @@ class TestPatience:
     async def test_an_event_that_rings_nothing_here_is_answered_at_once(self, store: SqliteJobStore, processor: Processor) -> None:
         async with asyncio.timeout(1):
             assert await processor.handle("processor-x", [queued(store, await one(store), queue="of-others")]) == [200]
+
+    async def test_an_event_is_answered_when_its_time_is_over_and_the_work_goes_on(self, store: SqliteJobStore, pool: PlayedPool) -> None:
+        processor = make(store, pool, patience_seconds=0.05)
+        await processor.start()
+        job_id = await one(store)
+        async with asyncio.timeout(5):
+            assert await processor.handle("processor-default", [queued(store, job_id)]) == [200]
+        await until(lambda: pool.got)
+        end(processor, pool, outcome(pool.got[0]))
+        assert await ended(store, job_id) == ["succeeded"]
+        await processor.drain()
 
     async def test_a_drain_lets_no_request_hang(self, store: SqliteJobStore, pool: PlayedPool, processor: Processor) -> None:
         job_id = await one(store)
