@@ -79,6 +79,7 @@ class SqliteDatabase:
         self._reader_connections: list[sqlite3.Connection] = []
         self._checkpointer: threading.Thread | None = None
         self._checkpoint_due = threading.Event()
+        self._checkpointing = threading.Lock()  # SQLite refuses a second checkpoint at once, and waits for none
         self.commits = 0
 
     # ---- life -------------------------------------------------------------------------------------------------
@@ -259,7 +260,7 @@ class SqliteDatabase:
         if size > CHECKPOINT_PAGES * 4096:
             self._checkpoint_due.set()
         if size > LOG_LIMIT_BYTES:
-            with contextlib.suppress(sqlite3.Error):  # a full disk is told to those who write
+            with self._checkpointing, contextlib.suppress(sqlite3.Error):  # a full disk is told to those who write
                 connection.execute("PRAGMA wal_checkpoint(RESTART)")
 
     def _checkpoint_forever(self) -> None:
@@ -270,7 +271,7 @@ class SqliteDatabase:
             self._checkpoint_due.clear()
             if self._closing:
                 break
-            with contextlib.suppress(sqlite3.Error):
+            with self._checkpointing, contextlib.suppress(sqlite3.Error):
                 faults.reach("checkpoint")
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         connection.close()
