@@ -58,6 +58,46 @@ lint: .venv/ready-for-tests ## ruff, mypy, and the contracts against the release
 bench: .venv/ready ## measure jobs a second, latency, memory, start (some minutes; ARGS=--help)
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+.venv/ready-for-cluster: .venv/ready knative/requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r knative/requirements.txt
+	@touch $@
+
+.PHONY: up
+up: .venv/ready-for-cluster ## one click: a kind cluster with Knative, everything deployed, access points open
+	@$(BIN)/python -m knative.e2e up $(ARGS)
+
+.PHONY: cluster
+cluster: .venv/ready-for-cluster ## the cluster alone (CLUSTER=existing: the current kubectl context)
+	@$(BIN)/python -m knative.e2e cluster $(ARGS)
+
+.PHONY: deploy
+deploy: .venv/ready-for-cluster ## images and manifests into the cluster (TASKS=path/to/package: with tasks of your own)
+	@$(BIN)/python -m knative.e2e deploy $(ARGS)
+
+.PHONY: ports
+ports: .venv/ready-for-cluster ## open every access point and show the table
+	@$(BIN)/python -m knative.e2e ports $(ARGS)
+
+.PHONY: gate
+gate: .venv/ready-for-cluster ## check the cluster; harms nothing
+	@$(BIN)/python -m knative.e2e gate $(ARGS)
+
+.PHONY: e2e
+e2e: .venv/ready-for-cluster ## up, gate, and the checks that break things (KEEP=0: remove the cluster afterwards)
+	@$(BIN)/python -m knative.e2e e2e $(ARGS)
+
+.PHONY: demo-scale
+demo-scale: .venv/ready-for-cluster ## watch pods, queue depth and throughput while a burst arrives and drains
+	@$(BIN)/python -m knative.e2e demo-scale $(ARGS)
+
+.PHONY: credentials
+credentials: .venv/ready-for-cluster ## login and address of every access point
+	@$(BIN)/python -m knative.e2e credentials $(ARGS)
+
+.PHONY: down
+down: .venv/ready-for-cluster ## remove the cluster
+	@$(BIN)/python -m knative.e2e down $(ARGS)
+
 .PHONY: clean
 clean: ## remove .venv and caches; data folders stay
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

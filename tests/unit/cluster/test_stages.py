@@ -103,7 +103,7 @@ def test_the_webhooks_certificate_is_of_its_service_and_its_own_authority() -> N
 def test_missing_programs_are_all_named_with_how_to_get_them() -> None:
     missing = tools.Tool("no-such-program", (1, 0), ("no-such-program",), "it from its maker")
     old = tools.Tool("python3", (99, 0), ("python3", "--version"), "a newer one")
-    with pytest.raises(StageFailed, match="no-such-program is missing; install it from its maker\npython3 .* is too old; 99.0 or later"):
+    with pytest.raises(StageFailed, match=r"no-such-program is missing; install it from its maker\npython3 .* is too old; 99\.0 or later"):
         tools.check_tools([missing, old])
 
 
