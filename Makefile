@@ -36,6 +36,10 @@ stop: .venv/ready ## stop what make run started on this data folder
 demo: .venv/ready ## the main job on real input: digest and count every file of Python's standard library
 	@$(BIN)/python -m console demo $(ARGS)
 
+.PHONY: console
+console: .venv/ready ## the terminal console: everything live, on one screen (ARGS=--theme light)
+	@exec $(BIN)/python -m console $(ARGS)
+
 .PHONY: cli
 cli: .venv/ready ## the command line: make cli ARGS="list --limit 5"
 	@$(BIN)/python -m console $(ARGS)

@@ -1,4 +1,4 @@
-"""`python -m console`: without a verb it will be the terminal console."""
+"""`python -m console`: without a verb it is the terminal console."""
 
 import sys
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import blessed
+from blessed._capabilities import TermcapResponse
 
 from console.state import Clicked, Message, Pasted, Pressed, Resized
 from console.theme import Theme
@@ -28,11 +29,21 @@ NAMES = {
 }  # fmt: skip
 
 
+class _Silent(blessed.Terminal):
+    """Asks the terminal nothing on its own: by itself blessed waits up to 5 s for terminals that do not answer."""
+
+    def __init__(self) -> None:
+        super().__init__(_xtgettcap_data=TermcapResponse(supported=False))
+
+    def detect_term_program(self, timeout: float = 0.0, force: bool = False) -> bool | str:
+        return True
+
+
 class Screen:
     """Use as a context: the terminal is restored on any way out, a crash and SIGTERM included."""
 
     def __init__(self) -> None:
-        self._terminal = blessed.Terminal()
+        self._terminal = _Silent()
         self._drawn: Canvas | None = None
         self._theme: Theme | None = None
         self._wake_read, self._wake_write = os.pipe()
