@@ -91,7 +91,22 @@ class AsyncClient:
         ]
 
     async def cancel(self, job_id: str, reason: str | None = None) -> dict[str, Any]:
-        return await self._run(submission.ask_to_cancel(reading.job_path(job_id, "/cancel"), reason, self.patience))
+        return await self._run(submission.wish(reading.job_path(job_id, "/cancel"), reason, self.patience))
+
+    async def retry(self, job_id: str, reason: str | None = None) -> dict[str, Any]:
+        """Gives a failed or cancelled job new attempts; `{"id", "status", "url"}`."""
+        return await self._run(submission.wish(reading.job_path(job_id, "/retry"), reason, self.patience))
+
+    async def rerun(self, job_id: str) -> dict[str, Any]:
+        """Makes a new job from an ended one; the new one's `{"id", "status", "url"}`."""
+        return await self._run(submission.send("POST", reading.job_path(job_id, "/rerun"), None, self.patience))
+
+    async def pause_queue(self, name: str, reason: str | None = None) -> dict[str, Any]:
+        """Hands out no more jobs of a queue; the queue afterwards."""
+        return await self._run(submission.wish(reading.queue_path(name, "/pause"), reason, self.patience))
+
+    async def resume_queue(self, name: str, reason: str | None = None) -> dict[str, Any]:
+        return await self._run(submission.wish(reading.queue_path(name, "/resume"), reason, self.patience))
 
     async def job(self, job_id: str) -> AsyncJobHandle:
         return AsyncJobHandle(self, await self.job_document(job_id))
@@ -120,6 +135,10 @@ class AsyncClient:
 
     async def attempts(self, job_id: str) -> list[AttemptDocument]:
         return await self._run(reading.items(reading.job_path(job_id, "/attempts"), self.patience))
+
+    async def graph(self, job_id: str, *, limit: int | None = None) -> dict[str, Any]:
+        """The jobs that hang together with one: `{"nodes", "edges", "truncated"}`, parents before their children."""
+        return await self._run(reading.get(reading.job_path(job_id, "/graph"), self.patience, limit=limit))
 
     async def log(self, job_id: str, lease_token: int | None = None) -> str:
         return await self._run(reading.log(job_id, lease_token, self.patience))

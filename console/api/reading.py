@@ -52,6 +52,10 @@ def job_path(job_id: str, rest: str = "") -> str:
     return f"/v1/jobs/{quote(str(job_id), safe='')}{rest}"
 
 
+def queue_path(name: str, rest: str = "") -> str:
+    return f"/v1/queues/{quote(str(name), safe='')}{rest}"
+
+
 def job(job_id: str, patience: Patience) -> Steps[JobDocument]:
     """A job. Raises ObservatoryApiError (404)."""
     return cast(JobDocument, (yield from get(job_path(job_id), patience)))

@@ -152,7 +152,8 @@ def _items(items: Iterable[Mapping[str, Any]]) -> Iterator[Accepted | Observator
             yield accepted_of(item, item.get("job_status", "queued"), item["status"] == 202)
 
 
-def ask_to_cancel(path: str, reason: str | None, patience: Patience) -> Steps[dict[str, Any]]:
+def wish(path: str, reason: str | None, patience: Patience) -> Steps[dict[str, Any]]:
+    """What may be asked twice and is then no more than asked once, with a reason for the log."""
     body = None if reason is None else to_json({"reason": reason})
     headers = {} if body is None else JSON_HEADERS
     answer = yield from json_exchange(Call("POST", path, (), body, headers), patience)

@@ -116,7 +116,22 @@ class Client:
 
     def cancel(self, job_id: str, reason: str | None = None) -> dict[str, Any]:
         """Cancels a job, or asks its running attempt to stop; `{"id", "status", "url"}`."""
-        return self._run(submission.ask_to_cancel(reading.job_path(job_id, "/cancel"), reason, self.patience))
+        return self._run(submission.wish(reading.job_path(job_id, "/cancel"), reason, self.patience))
+
+    def retry(self, job_id: str, reason: str | None = None) -> dict[str, Any]:
+        """Gives a failed or cancelled job new attempts; `{"id", "status", "url"}`."""
+        return self._run(submission.wish(reading.job_path(job_id, "/retry"), reason, self.patience))
+
+    def rerun(self, job_id: str) -> dict[str, Any]:
+        """Makes a new job from an ended one; the new one's `{"id", "status", "url"}`."""
+        return self._run(submission.send("POST", reading.job_path(job_id, "/rerun"), None, self.patience))
+
+    def pause_queue(self, name: str, reason: str | None = None) -> dict[str, Any]:
+        """Hands out no more jobs of a queue; the queue afterwards."""
+        return self._run(submission.wish(reading.queue_path(name, "/pause"), reason, self.patience))
+
+    def resume_queue(self, name: str, reason: str | None = None) -> dict[str, Any]:
+        return self._run(submission.wish(reading.queue_path(name, "/resume"), reason, self.patience))
 
     # ---- reading ---------------------------------------------------------------------------------------------------
 
@@ -149,6 +164,10 @@ class Client:
 
     def attempts(self, job_id: str) -> list[AttemptDocument]:
         return self._run(reading.items(reading.job_path(job_id, "/attempts"), self.patience))
+
+    def graph(self, job_id: str, *, limit: int | None = None) -> dict[str, Any]:
+        """The jobs that hang together with one: `{"nodes", "edges", "truncated"}`, parents before their children."""
+        return self._run(reading.get(reading.job_path(job_id, "/graph"), self.patience, limit=limit))
 
     def log(self, job_id: str, lease_token: int | None = None) -> str:
         return self._run(reading.log(job_id, lease_token, self.patience))

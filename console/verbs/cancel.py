@@ -1,13 +1,13 @@
 """cancel: jobs that have not ended."""
 
 import argparse
+from typing import Any
 
-from console import cli, exits
-from console.api.errors import ObservatoryApiError
 from console.session import Session
-from console.text import clean
+from console.verbs.each import for_each
 
 EXAMPLES = """A running job gets 5 seconds to stop by itself. A job that has ended is refused (exit code 3).
+`bulk cancel QUERY` cancels every job that a query finds.
 
 examples:
   cancel JOB
@@ -21,21 +21,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(session: Session, arguments: argparse.Namespace) -> int:
-    code, items = exits.OK, []
-    for job_id in arguments.jobs:
-        try:
-            answer = session.client.cancel(job_id, arguments.reason)
-        except ObservatoryApiError as error:
-            if error.status not in (404, 409, 422):
-                raise
-            code = code or cli.exit_code_of(error)
-            items.append({"id": job_id, "status": error.status, "problem": error.problem})
-            session.note(clean(f"{job_id} {error.message}"))
-            continue
-        items.append(answer)
-        if not session.as_json:
-            state = answer["status"] if answer["status"] == "cancelled" else f"{answer['status']}, asked to stop"
-            session.say(clean(f"{job_id} {state}"))
-    if session.as_json:
-        session.json({"items": items})
-    return code
+    return for_each(session, arguments.jobs, lambda job: session.client.cancel(job, arguments.reason), _words)
+
+
+def _words(job_id: str, answer: Any) -> str:
+    return f"{job_id} {answer['status']}" + ("" if answer["status"] == "cancelled" else ", asked to stop")

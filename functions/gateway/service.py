@@ -161,9 +161,11 @@ class Gateway:
     async def retry(self, job_id: str, actor: str, reason: str | None) -> Job:
         return _only(await self._store.reopen([job_id], actor, reason))
 
-    async def rerun(self, job_id: str, actor: str) -> Submitted:
-        """A new job with the payload and options of an ended one, whose `parent_id` is that one. Raises Forbidden."""
-        request = again(await self._store.job(job_id), actor)
+    async def rerun(self, job_id: str, origin: Origin) -> Submitted:
+        """A new job with the payload and options of an ended one, whose `parent_id` is that one; under an idempotency key
+        once. Raises Forbidden, IdempotencyConflict."""
+        request = again(await self._store.job(job_id), origin.actor, origin.keys())
+        request.fingerprint = _fingerprint({"rerun": job_id})
         (answer,) = await self._store.submit([request])
         if isinstance(answer, ObservatoryError):
             raise answer

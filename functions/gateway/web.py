@@ -87,7 +87,7 @@ async def retry_job(gateway: Gateway, request: Request, job_id: str) -> Response
 
 async def rerun_job(gateway: Gateway, request: Request, job_id: str) -> Response:
     await reason_of(request)
-    return submitted(await gateway.rerun(job_id, actor_of(request)))
+    return submitted(await gateway.rerun(job_id, origin_of_request(request)))
 
 
 async def pause_queue(gateway: Gateway, request: Request, name: str) -> Response:
@@ -136,7 +136,7 @@ ROUTES = (
     Route("POST", "/v1/jobs/batch", submit_batch, "Submit up to 1,000 jobs in one transaction.", (200, *REFUSALS), needs=Role.SUBMIT),
     Route("POST", "/v1/jobs/{job_id}/cancel", cancel_job, "Cancel a job, or ask its running attempt to stop.", (202, 404, 409, *REFUSALS), needs=Role.OPERATE),
     Route("POST", "/v1/jobs/{job_id}/retry", retry_job, "Give a failed or cancelled job new attempts.", (202, 404, 409, *REFUSALS), needs=Role.OPERATE),
-    Route("POST", "/v1/jobs/{job_id}/rerun", rerun_job, "Make a new job from an ended one.", (202, 403, 404, *REFUSALS), needs=Role.SUBMIT),
+    Route("POST", "/v1/jobs/{job_id}/rerun", rerun_job, "Make a new job from an ended one.", (200, 202, 403, 404, 409, *REFUSALS), needs=Role.SUBMIT),
     Route("POST", "/v1/bulk", begin_bulk, "Cancel, retry or rerun every job that a query finds.", (200, 202, *REFUSALS), needs=Role.OPERATE),
     Route("POST", "/v1/queues/{name}/pause", pause_queue, "Hand out no more jobs of a queue.", (202, 422, *REFUSALS), needs=Role.OPERATE),
     Route("POST", "/v1/queues/{name}/resume", resume_queue, "Hand out a queue's jobs again.", (202, 422, *REFUSALS), needs=Role.OPERATE),

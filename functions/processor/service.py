@@ -82,6 +82,9 @@ class Processor(Consumer):
             asyncio.create_task(self._dispatch(), name="dispatch"),
             asyncio.create_task(self._renew(), name="renew"),
         ]
+        if self.hosted:
+            for queue in self._queues:  # nobody may have rung for what is left; and so they see that there is a worker
+                self.ring(queue)
 
     async def ready(self) -> None:
         await self._store.ping()

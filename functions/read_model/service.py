@@ -15,6 +15,7 @@ from contracts.times import MICROSECONDS, optional_rfc3339, to_rfc3339
 from functions.read_model import contract_list, dead_letter_view
 from functions.read_model.alerts import Alert, Situation, alerts
 from functions.read_model.auditing import Auditor
+from functions.read_model.graph import graph
 from functions.read_model.stream import Hub
 from functions.read_model.why_waiting import why_waiting
 from functions.runtime.redaction import Redactor
@@ -71,7 +72,14 @@ class ReadModel:
 
     async def job(self, job_id: str) -> Document:
         """A job with `why_waiting`. Raises JobNotFound."""
-        return (await self._shown([await self._store.job(job_id)]))[0]
+        job = await self._store.job(job_id)
+        states = await self._store.statuses(job.depends_on) if job.open_parents > 1 else {}
+        (shown,) = await self._shown([job], [parent for parent, state in states.items() if not JobStatus(state).is_terminal])
+        return shown
+
+    async def graph(self, job_id: str, limit: int) -> Document:
+        """The jobs that hang together with this one. Raises JobNotFound."""
+        return graph(await self._store.family(job_id, limit)) | {"as_of": to_rfc3339(self._store.now())}
 
     async def jobs(self, where: Query, limit: int, cursor: str | None) -> Document:
         """Jobs that fit, whole as of position `head` of the feed. Raises QueryTooSlow, IndexBehind."""
@@ -79,11 +87,11 @@ class ReadModel:
         progress = {"indexed_to": page.indexed_to, "head": page.head, "complete": True}
         return self._list(await self._shown(page.items), page.next_cursor) | progress
 
-    async def _shown(self, jobs: Sequence[Job]) -> list[Document]:
+    async def _shown(self, jobs: Sequence[Job], open_parents: Sequence[str] = ()) -> list[Document]:
         queued = any(job.status == "queued" for job in jobs)
         queues = {queue.name: queue for queue in await self._store.queues()} if queued else {}
         now = self._store.now()
-        return [self._redactor.job(job.as_json()) | {"why_waiting": why_waiting(job, queues, now)} for job in jobs]
+        return [self._redactor.job(job.as_json()) | {"why_waiting": why_waiting(job, queues, now, open_parents)} for job in jobs]
 
     async def events_of(self, job_id: str, after_sequence: int, limit: int) -> Document:
         """A job's timeline in order. Raises JobNotFound."""
@@ -283,6 +291,13 @@ def _minute(minute: int, sums: dict[str, int]) -> Document:
     return {"minute": to_rfc3339(minute * MINUTE_MICROS), **{measure: sums.get(measure, 0) for measure in _CHARTED}}
 
 
+WORKERS_SHOWN = 100
+
+
+def _newest(workers: Mapping[str, int]) -> list[tuple[int, str]]:
+    return sorted(((seen_at, name) for name, seen_at in workers.items()), reverse=True)[:WORKERS_SHOWN]
+
+
 def _queue(queue: QueueState, now: int) -> Document:
     oldest = queue.oldest_queued_at
     return {
@@ -296,6 +311,7 @@ def _queue(queue: QueueState, now: int) -> Document:
         "paused_at": optional_rfc3339(queue.paused_at),
         "oldest_queued_at": optional_rfc3339(oldest),
         "oldest_age_seconds": None if oldest is None else max(now - oldest, 0) / MICROSECONDS,
+        "workers_seen": [{"worker": name, "seen_at": to_rfc3339(seen_at)} for seen_at, name in _newest(queue.workers)],
     }
 
 

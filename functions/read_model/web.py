@@ -18,6 +18,7 @@ from functions.runtime.http import Route, json_response, query_number, refuse_un
 
 PAGE, PAGE_MOST = 50, 500
 TIMELINE_MOST = 10_000
+GRAPH, GRAPH_MOST = 2_500, 10_000
 VALUES_MOST = 100
 DEAD_LETTER_STATES = ("kept", "replayed", "discarded", "resolved")
 LARGEST = 10**18 - 1
@@ -83,6 +84,11 @@ async def list_job_events(model: ReadModel, request: Request, job_id: str) -> Re
     refuse_unknown_query(request, ("limit", "cursor"))
     limit = query_number(request, "limit", TIMELINE_MOST, 1, TIMELINE_MOST)
     return json_response(await model.events_of(job_id, query_number(request, "cursor", 0, 0, LARGEST), limit))
+
+
+async def show_graph(model: ReadModel, request: Request, job_id: str) -> Response:
+    refuse_unknown_query(request, ("limit",))
+    return json_response(await model.graph(job_id, query_number(request, "limit", GRAPH, 1, GRAPH_MOST)))
 
 
 async def list_attempts(model: ReadModel, request: Request, job_id: str) -> Response:
@@ -230,6 +236,7 @@ ROUTES = (
     Route("GET", "/v1/jobs", list_jobs, "Jobs, newest first.", LIST, needs=Role.READ),
     Route("GET", "/v1/jobs/{job_id}", show_job, "One job, and what holds it.", ONE, needs=Role.READ),
     Route("GET", "/v1/jobs/{job_id}/events", list_job_events, "A job's events in order.", ONE, needs=Role.READ),
+    Route("GET", "/v1/jobs/{job_id}/graph", show_graph, "The jobs that hang together with it: parents, children, and theirs.", ONE, needs=Role.READ),
     Route("GET", "/v1/jobs/{job_id}/attempts", list_attempts, "A job's attempts in order.", ONE, needs=Role.READ),
     Route("GET", "/v1/jobs/{job_id}/attempts/{lease_token}/log", show_output, "What an attempt printed and logged.", ONE, needs=Role.READ),
     Route("GET", "/v1/events", list_events, "Events, newest first.", LIST, needs=Role.READ),

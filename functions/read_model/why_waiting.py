@@ -1,6 +1,6 @@
 """What holds a job that has not started, in one sentence read off the conditions of the claim."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from contracts.job import Job
 from contracts.times import MICROSECONDS, to_rfc3339
@@ -9,38 +9,57 @@ from functions.stores.job_store import QueueState
 UNSEEN_SECONDS = 20.0
 
 
-def why_waiting(job: Job, queues: Mapping[str, QueueState], now: int) -> str | None:
-    """One sentence; None for a job that runs or has ended."""
+def why_waiting(job: Job, queues: Mapping[str, QueueState], now: int, open_parents: Sequence[str] = ()) -> str | None:
+    """One sentence; None for a job that runs or has ended. `open_parents` are those of `depends_on` that have not ended, if
+    that was looked up."""
     if job.status == "waiting":
-        return _parents(job)
+        return _parents(job, open_parents)
     if job.status == "scheduled":
         return f"It is scheduled for {_instant(job.run_at)}."
     if job.status == "retrying":
         return f"Attempt {job.attempt} of {job.attempts_allowed} failed; the next one begins at {_instant(job.run_at)}."
     if job.status == "queued":
-        return _queue(job, queues.get(job.queue), now)
+        return _queue(job, queues, now)
     return None
 
 
-def _parents(job: Job) -> str:
+def _parents(job: Job, open_parents: Sequence[str]) -> str:
     if len(job.depends_on) == 1:
         return f"It waits for job {job.depends_on[0]} to end."
-    return f"It waits for {job.open_parents} of its {len(job.depends_on)} parent jobs to end."
+    if not open_parents:
+        return f"It waits for {job.open_parents} of its {len(job.depends_on)} parent jobs to end."
+    others = f" and {len(open_parents) - 1} more of its {len(job.depends_on)} parents" if len(open_parents) > 1 else ""
+    return f"It waits for job {open_parents[0]}{others} to end."
 
 
-def _queue(job: Job, queue: QueueState | None, now: int) -> str:
+def _queue(job: Job, queues: Mapping[str, QueueState], now: int) -> str:
+    queue = queues.get(job.queue)
     if queue is None:
         return f"Queue {job.queue} is not declared any more, so no processor takes its jobs."
     if queue.paused:
         return f"Queue {queue.name} was paused{_by(queue)}."
     if queue.max_running is not None and queue.running >= queue.max_running:
-        return f"Queue {queue.name} is at its limit: {queue.running} of {queue.max_running} are running."
-    idle = _seconds_since(queue.oldest_queued_at, now)
-    if queue.running == 0 and idle > UNSEEN_SECONDS:
-        return f"No worker has taken a job of queue {queue.name} for {idle:.0f} s; is its processor running?"
+        return f"Queue {queue.name} is at its limit: {queue.running}/{queue.max_running} are running."
+    unseen = _unseen_seconds(job, queue, now)
+    if unseen > UNSEEN_SECONDS:
+        return _no_worker(queue, queues, unseen)
     if queue.rate_per_second is not None:
         return f"Queue {queue.name} starts at most {queue.rate_per_second:g} jobs a second, and {queue.depth} are queued."
     return f"It is queued: {queue.depth} jobs wait in queue {queue.name}, and {queue.running} are running."
+
+
+def _unseen_seconds(job: Job, queue: QueueState, now: int) -> float:
+    """How long this job has been there for a worker to take, and none was seen."""
+    since = max([job.queued_at or job.created_at, *queue.workers.values()])
+    return (now - since) / MICROSECONDS
+
+
+def _no_worker(queue: QueueState, queues: Mapping[str, QueueState], unseen: float) -> str:
+    words = f"No worker was seen at queue {queue.name} for {unseen:.0f} s"
+    elsewhere = sum(other.running for other in queues.values() if other.name != queue.name)
+    if elsewhere:
+        return f"{words}: {elsewhere} jobs of other queues are running."
+    return f"{words}; is its processor running?"
 
 
 def _by(queue: QueueState) -> str:
@@ -50,7 +69,3 @@ def _by(queue: QueueState) -> str:
 
 def _instant(micros: int | None) -> str:
     return "an instant that is not known" if micros is None else to_rfc3339(micros)
-
-
-def _seconds_since(micros: int | None, now: int) -> float:
-    return 0.0 if micros is None else (now - micros) / MICROSECONDS

@@ -86,6 +86,7 @@ class QueueState:
     depth: int
     running: int
     oldest_queued_at: int | None
+    workers: Mapping[str, int] = field(default_factory=dict)  # worker -> when it last asked for jobs or renewed a lease; forgotten after some days
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,14 @@ class JobPage:
     next_cursor: str | None
     indexed_to: int
     head: int
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Jobs that hang together, in the order of acceptance: a parent stands before its children. `complete`: they are all."""
+
+    jobs: list[Job]
+    complete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +310,10 @@ class JobStore(Protocol):
     # ---- reading -----------------------------------------------------------------------------------------------
     async def job(self, job_id: str) -> Job:
         """Raises JobNotFound."""
+
+    async def family(self, job_id: str, limit: int) -> Family:
+        """A job and all that hang together with it, by `depends_on` or `parent_id`, in either direction and any number of steps;
+        of more than `limit` the nearest. They come without payload and result. Raises JobNotFound."""
 
     async def statuses(self, job_ids: Sequence[str]) -> dict[str, str]:
         """The states of those of these jobs that are there."""

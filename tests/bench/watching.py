@@ -48,7 +48,7 @@ class Observer:
             """SELECT (SELECT seq FROM sqlite_sequence WHERE name = 'events'),
                       (SELECT position FROM cursors WHERE name = 'statistics'), (SELECT position FROM cursors WHERE name = 'relay')"""
         )
-        return head == statistics == relay and self.row(f"SELECT count(*) FROM jobs WHERE status IN {LIVE}") == (0,)
+        return head == statistics == relay and self.row(f"SELECT coalesce(sum(jobs), 0) FROM counts WHERE status IN {LIVE}") == (0,)
 
     def wait_drained(self, seconds: float) -> float:
         """The instant (CLOCK_MONOTONIC) at which the system was seen drained. Raises TimeoutError saying where it stands."""
@@ -58,7 +58,7 @@ class Observer:
                 return time.monotonic()
             time.sleep(POLL_SECONDS)
         cursors = self._connection.execute("SELECT name, position FROM cursors").fetchall()
-        states = self._connection.execute(f"SELECT status, count(*) FROM jobs WHERE status IN {LIVE} GROUP BY 1").fetchall()
+        states = self._connection.execute(f"SELECT status, sum(jobs) FROM counts WHERE status IN {LIVE} GROUP BY 1").fetchall()
         raise TimeoutError(f"not drained after {seconds:g} s: head {self.mark().events}, cursors {dict(cursors)}, left {dict(states)}")
 
     def check_noops(self, since: Mark, jobs: int) -> None:

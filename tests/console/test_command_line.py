@@ -155,6 +155,40 @@ def test_list_takes_a_query_and_points_at_its_fault(system: System) -> None:
     assert "\n          ^^^^\n" in wrong.stderr and "did you mean state?" in wrong.stderr
 
 
+# ---- wishes -----------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_job_is_retried_and_an_ended_one_rerun(system: System) -> None:
+    job_id = answer(console(system, "submit", "demo.fail", "times=1", "--max-attempts", "1", "--wait", "--json"), 1)["id"]
+    done = console(system, "retry", job_id, "no-such", "--reason", "once more")
+    assert done.returncode == 5 and f"{job_id} queued" in done.stdout and "no-such" in done.stderr
+    assert system.ended(job_id)["status"] == "succeeded"
+    assert "rerun" in console(system, "retry", job_id).stderr
+    (again,) = answer(console(system, "rerun", job_id, "--json"))["items"]
+    assert system.job(again["id"])["parent_id"] == job_id
+    lines = console(system, "graph", again["id"]).stdout.splitlines()
+    assert [line.split()[1] for line in lines[1:]] == [job_id, again["id"]] and lines[2].split()[-1] == "1"
+    assert len(answer(console(system, "graph", job_id, "--json"))["nodes"]) == 2
+
+
+def test_a_graph_shows_what_comes_after_what(system: System) -> None:
+    parent = answer(console(system, "submit", "demo.noop", "--wait", "--json"))["id"]
+    child = answer(console(system, "submit", "demo.noop", "--after", parent, "--wait", "--json"))["id"]
+    first, second = console(system, "graph", child).stdout.splitlines()[1:]
+    assert first.split()[:2] == ["1", parent] and second.split()[:2] == ["2", child] and second.split()[-1] == "1"
+    assert console(system, "graph", "no-such").returncode == 5
+
+
+def test_queues_are_paused_and_resumed(system: System) -> None:
+    assert console(system, "queues", "pause", "io", "--reason", "tests").stdout == "io paused\n"
+    row = next(line for line in console(system, "queues").stdout.splitlines() if line.startswith("io"))
+    assert "paused by anonymous" in row and "ago" in row
+    assert console(system, "queues", "resume", "io").stdout == "io resumed\n"
+    unknown = console(system, "queues", "pause", "nowhere")
+    assert unknown.returncode == 3 and "bulk, default, io" in unknown.stderr
+    assert console(system, "queues", "frobnicate").returncode == 2
+
+
 # ---- schedules --------------------------------------------------------------------------------------------------
 
 

@@ -159,6 +159,9 @@ def test_cancel_retry_and_rerun(system: System) -> None:
     again = system.request("POST", f"/v1/jobs/{done['id']}/rerun")
     assert again.status == 202
     assert system.request("GET", again.json()["url"]).json()["parent_id"] == done["id"]
+    keyed = [system.request("POST", f"/v1/jobs/{done['id']}/rerun", headers={"idempotency-key": "rerun-1"}) for _ in range(2)]
+    assert [answer.status for answer in keyed] == [202, 200] and len({answer.json()["id"] for answer in keyed}) == 1
+    assert system.request("POST", f"/v1/jobs/{job_id}/rerun", headers={"idempotency-key": "rerun-1"}).status in (403, 409)
     assert system.request("POST", f"/v1/jobs/{done['id']}/retry").status == 409
     assert system.request("POST", "/v1/jobs/none/cancel").status == 404
 

@@ -34,6 +34,7 @@ from functions.stores.job_store import (
     Committed,
     DeadLetter,
     Declared,
+    Family,
     JobPage,
     Lease,
     Page,
@@ -350,6 +351,9 @@ class SqliteJobStore:
 
     async def job(self, job_id: str) -> Job:
         return await self.database.read(lambda connection: reading.job(connection, job_id))
+
+    async def family(self, job_id: str, limit: int) -> Family:
+        return await self.database.read(lambda connection: reading.family(connection, job_id, limit))
 
     async def statuses(self, job_ids: Sequence[str]) -> dict[str, str]:
         return await self.database.read(lambda connection: reading.statuses(connection, job_ids))

@@ -14,7 +14,7 @@ from contracts.job import Attempt, Job
 from contracts.times import to_rfc3339
 from functions.stores.backends import sqlite_rows as rows
 from functions.stores.backends.sqlite_database import one
-from functions.stores.job_store import DeadLetter, Page, QueueState
+from functions.stores.job_store import DeadLetter, Family, Page, QueueState
 
 
 def encode_cursor(value: str | int) -> str:
@@ -57,6 +57,24 @@ def statuses(connection: sqlite3.Connection, job_ids: Sequence[str]) -> dict[str
     return dict(connection.execute(sql, (orjson.dumps(list(job_ids)).decode(),)).fetchall())
 
 
+_FAMILY = """WITH RECURSIVE family (id) AS (
+    VALUES (?1)
+    UNION SELECT edges.child_id FROM family JOIN edges ON edges.parent_id = family.id
+    UNION SELECT edges.parent_id FROM family JOIN edges ON edges.child_id = family.id
+    UNION SELECT jobs.id FROM family JOIN jobs ON jobs.parent_id = family.id
+    UNION SELECT jobs.parent_id FROM family JOIN jobs ON jobs.id = family.id WHERE jobs.parent_id IS NOT NULL
+    LIMIT ?2)"""
+_WITHOUT_BODIES = rows.COLUMNS.replace(" payload,", " 'null',").replace(" result,", " NULL,")
+
+
+def family(connection: sqlite3.Connection, job_id: str, limit: int) -> Family:
+    """SQLite takes the rows of a recursion first in, first out, so the nearest come first."""
+    job(connection, job_id)
+    (many,) = connection.execute(f"{_FAMILY} SELECT count(*) FROM family", (job_id, limit + 1)).fetchone()
+    sql = f"{_FAMILY} SELECT {_WITHOUT_BODIES} FROM jobs WHERE id IN (SELECT id FROM family) ORDER BY number"
+    return Family([rows.job_of(row) for row in connection.execute(sql, (job_id, limit))], many <= limit)
+
+
 def attempts(connection: sqlite3.Connection, job_id: str) -> list[Attempt]:
     found = connection.execute(
         """SELECT job_id, lease_token, attempt, worker, instance, claimed_at, started_at, finished_at, outcome, error, output
@@ -90,17 +108,13 @@ def queues(connection: sqlite3.Connection) -> list[QueueState]:
         depth[queue, status] = depth.get((queue, status), 0) + jobs_
     sql = "SELECT name, max_running, rate_per_second, paused, paused_by, paused_at FROM queues ORDER BY name"
     found = connection.execute(sql).fetchall()
+    seen = connection.execute("SELECT queue, worker, seen_at FROM workers").fetchall()
     return [
         QueueState(name, limit, rate, bool(paused), by, at, depth.get((name, "queued"), 0), depth.get((name, "running"), 0),
-                   _oldest(connection, name))
+                   one(connection, "SELECT min(queued_at) FROM jobs WHERE status = 'queued' AND queue = ?", (name,)),
+                   {worker: seen_at for queue, worker, seen_at in seen if queue == name})
         for name, limit, rate, paused, by, at in found
     ]  # fmt: skip
-
-
-def _oldest(connection: sqlite3.Connection, queue: str) -> int | None:
-    """When the oldest queued job of the best priority was queued: what the next claim takes."""
-    sql = "SELECT queued_at FROM jobs WHERE status = 'queued' AND queue = ? ORDER BY priority DESC, number LIMIT 1"
-    return one(connection, sql, (queue,))
 
 
 # ---- the feed ---------------------------------------------------------------------------------------------------

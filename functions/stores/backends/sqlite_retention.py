@@ -202,12 +202,11 @@ def _remember(connection: sqlite3.Connection, plan: Plan, now: int) -> None:
 
 def _drop_jobs(connection: sqlite3.Connection, ids: str) -> None:
     for sql in (
-        """DELETE FROM tags WHERE (tag, job_number) IN (
-               SELECT tag.value, jobs.number FROM jobs, json_each(jobs.tags) AS tag WHERE jobs.id IN (SELECT value FROM json_each(?)))""",
         "DELETE FROM events WHERE stream IN (SELECT 'job/' || value FROM json_each(?))",
         "DELETE FROM attempts WHERE job_id IN (SELECT value FROM json_each(?))",
         "DELETE FROM effects WHERE job_id IN (SELECT value FROM json_each(?))",
         "DELETE FROM edges WHERE parent_id IN (SELECT value FROM json_each(?))",
+        "DELETE FROM edges WHERE child_id IN (SELECT value FROM json_each(?))",
         "DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?))",
     ):
         connection.execute(sql, (ids,))
@@ -220,9 +219,10 @@ def _count_down(connection: sqlite3.Connection, state: WriterState, plan: Plan) 
 
 
 def drop_settled(connection: sqlite3.Connection, before: int) -> None:
-    """Dead letters that somebody settled, and counters of refusals, from before an instant."""
+    """Dead letters that somebody settled, counters of refusals, and workers that were seen last, before an instant."""
     connection.execute("DELETE FROM dead_letters WHERE status != 'kept' AND kept_at < ?", (before,))
     connection.execute("DELETE FROM refusals WHERE told = 1 AND minute < ?", (before // 60_000_000,))
+    connection.execute("DELETE FROM workers WHERE seen_at < ?", (before,))
 
 
 def forget_minutes(connection: sqlite3.Connection, before_minute: int) -> None:

@@ -30,6 +30,7 @@ class WriterState:
     running: dict[str, int] = field(default_factory=dict)  # queue -> jobs
     queues: dict[str, QueueRow] = field(default_factory=dict)
     has_edges: bool = False
+    seen: dict[tuple[str, str], int] = field(default_factory=dict)  # (queue, worker) -> when it was written last
     numbers: dict[str, int] = field(default_factory=dict)  # job id -> number, of this transaction
 
     @classmethod
@@ -52,7 +53,7 @@ class WriterState:
     def copy(self) -> "WriterState":
         """For one transaction; it replaces this one when that is committed."""
         return WriterState(
-            self.next_number, self.next_position, dict(self.counts), dict(self.running), dict(self.queues), self.has_edges, {}
+            self.next_number, self.next_position, dict(self.counts), dict(self.running), dict(self.queues), self.has_edges, dict(self.seen)
         )
 
 

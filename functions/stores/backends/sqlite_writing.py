@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from contracts import strict_json
 from contracts.event import Event
+from contracts.times import MICROSECONDS
 from functions.stores import commands as cmd
 from functions.stores.backends import sqlite_bulk as bulk
 from functions.stores.backends import sqlite_rows as rows
@@ -39,6 +40,7 @@ def flush(connection: sqlite3.Connection, state: WriterState, unit: cmd.Unit, ch
     events = _write_events(connection, state, unit, check)
     _write_counts(connection, state, unit)
     _write_queues(connection, state, unit)
+    _write_seen(connection, state, unit)
     _write_dead_letters(connection, unit)
     if unit.changed_schedules:
         schedules.write(connection, unit)
@@ -47,20 +49,16 @@ def flush(connection: sqlite3.Connection, state: WriterState, unit: cmd.Unit, ch
 
 def _write_jobs(connection: sqlite3.Connection, state: WriterState, unit: cmd.Unit) -> None:
     fresh = []
-    tags = []
     for job in unit.fresh:
         number = state.numbers[job.id] = state.next_number
         state.next_number += 1
         fresh.append(rows.insert_values(job, number))
-        tags += [(tag, number) for tag in set(job.tags)]
         unit.dirty.pop(job.id, None)
     changed = [rows.update_values(job, state.numbers[job.id]) for job in unit.dirty.values()]
     if changed:  # first, so that a unique_key that one job gives up is free for a new one
         write_rows(connection, _UPDATE_JOB_HEAD, changed, ") AS v WHERE jobs.number = v.column1")
     if fresh:
         write_rows(connection, _INSERT_JOB, fresh)
-    if tags:
-        write_rows(connection, "INSERT INTO tags (tag, job_number)", tags)
 
 
 def _write_attempts(connection: sqlite3.Connection, unit: cmd.Unit) -> None:
@@ -133,6 +131,14 @@ def _write_queues(connection: sqlite3.Connection, state: WriterState, unit: cmd.
                 (paused, document["actor"] if paused else None, unit.now if paused else None, data["name"]),
             )
         state.queues = load_queues(connection)
+
+
+def _write_seen(connection: sqlite3.Connection, state: WriterState, unit: cmd.Unit) -> None:
+    """Who asked for jobs; of each at most once a second."""
+    fresh = [pair for pair in unit.seen if unit.now - state.seen.get(pair, 0) >= MICROSECONDS]
+    if fresh:
+        write_rows(connection, "INSERT OR REPLACE INTO workers (queue, worker, seen_at)", [(*pair, unit.now) for pair in fresh])
+        state.seen.update(dict.fromkeys(fresh, unit.now))
 
 
 _DEAD_LETTER_EVENTS = "dev.observatory.deadletter."

@@ -27,6 +27,7 @@ class Claim(Command):
         needs.claims[self.queue] = needs.claims.get(self.queue, 0) + self.limit
 
     def apply(self, unit: Unit) -> list[Job]:
+        unit.seen.add((self.queue, self.worker))
         found = [job for job in unit.claimable.get(self.queue, ()) if job.status == "queued"]  # a tick may have ended some
         mine, unit.claimable[self.queue] = found[: self.limit], found[self.limit :]
         for job in mine:
@@ -77,6 +78,8 @@ class Renew(Command):
             return Lease(job_id, token, "lost")
         job.lease_until = unit.now + self.lease_micros
         unit.touch(job)
+        if job.worker is not None:
+            unit.seen.add((job.queue, job.worker))
         return Lease(job_id, token, "cancelling" if job.cancel_requested_at is not None else "held")
 
 

@@ -74,8 +74,7 @@ def accept(
         unit.uniques[(request.type, request.unique_key)] = job
     if broken:
         unit.moves.cancel(job, PROCESSOR, f"its parent {broken[0].id} is {broken[0].status}", "parent")
-    else:
-        unit.edges.update(((parent.id, job_id), False) for parent in open_parents)
+    unit.edges.update(((parent.id, job_id), bool(broken) or parent not in open_parents) for parent in parents)
     return job
 
 

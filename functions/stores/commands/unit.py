@@ -70,11 +70,12 @@ class Unit:
     dirty: dict[str, Job] = field(default_factory=dict)
     documents: list[dict[str, Any]] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
-    edges: dict[tuple[str, str], bool] = field(default_factory=dict)  # (parent, child) -> whether the parent's end counted
+    edges: dict[tuple[str, str], bool] = field(default_factory=dict)  # new ones: (parent, child) -> whether the parent's end counted
     rekeyed: dict[str, tuple[str, bytes] | None] = field(default_factory=dict)  # keys that stand for another job now, or for none
     new_effects: list[tuple[str, str, int, Any]] = field(default_factory=list)
     changed_schedules: set[str] = field(default_factory=set)  # those that are not in `schedules` are gone
     ended: list[Job] = field(default_factory=list)  # their children are not settled yet
+    seen: set[tuple[str, str]] = field(default_factory=set)  # (queue, worker): who asked for jobs or renewed a lease
     settle: Callable[[], None] = field(default=lambda: None)
     moves: Moves = field(init=False)
 

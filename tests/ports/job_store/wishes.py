@@ -250,6 +250,28 @@ class Queues:
         assert (state.max_running, state.rate_per_second, state.paused, state.depth, state.running) == (7, 2.5, False, 2, 1)
         assert state.oldest_queued_at == oldest
 
+    async def test_a_queue_s_oldest_job_is_the_longest_in_it_whatever_its_priority(self, laboratory: Laboratory, store: JobStore) -> None:
+        later = await one(store, run_at=store.now() + 10 * SECOND)
+        oldest = await one(store, priority=0)
+        laboratory.pass_seconds(11)
+        await one(store, priority=9)
+        await store.tick()
+        states = {queue.name: queue.oldest_queued_at for queue in await store.queues()}
+        assert states == {"bulk": None, "default": (await store.job(oldest)).queued_at}
+        assert (await store.job(later)).queued_at > (states["default"] or 0)
+
+    async def test_a_queue_says_which_workers_it_has_seen_and_when(self, laboratory: Laboratory, store: JobStore) -> None:
+        assert [queue.workers for queue in await store.queues()] == [{}, {}]
+        await one(store)
+        begun = store.now()
+        (job,) = await claimed(store)
+        assert await claimed(store, queue="bulk", worker="worker-b") == []  # asking is enough
+        laboratory.pass_seconds(10)
+        await renewed(store, job)
+        seen = {queue.name: queue.workers for queue in await store.queues()}
+        assert set(seen["default"]) == {"worker-a"} and set(seen["bulk"]) == {"worker-b"}
+        assert seen["default"]["worker-a"] >= begun + 10 * SECOND > seen["bulk"]["worker-b"] >= begun
+
     async def test_a_paused_queue_hands_nothing_out(self, store: JobStore) -> None:
         await self.declare(store)
         await one(store, queue="narrow")
