@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # .venv is made when it is missing or older than what it is made from
 .venv/ready: requirements.txt
@@ -32,6 +32,14 @@ run: .venv/ready ## start everything on this machine (ARGS=--quiet: no line a jo
 stop: .venv/ready ## stop what make run started on this data folder
 	@$(BIN)/python -m functions.runtime.stop
 
+.PHONY: servers
+servers: .venv/ready ## start PostgreSQL, Redis, MongoDB and RabbitMQ here, from PATH or Docker (ARGS=redis: that one)
+	@$(BIN)/python -m functions.runtime.servers start $(ARGS)
+
+.PHONY: servers-stop
+servers-stop: .venv/ready ## stop them; their data stays
+	@$(BIN)/python -m functions.runtime.servers stop $(ARGS)
+
 .PHONY: demo
 demo: .venv/ready ## the main job on real input: digest and count every file of Python's standard library
 	@$(BIN)/python -m console demo $(ARGS)
@@ -46,11 +54,19 @@ cli: .venv/ready ## the command line: make cli ARGS="list --limit 5"
 
 .PHONY: test
 test: .venv/ready-for-tests ## all tests but the long kills (under five minutes)
-	@$(BIN)/python -m pytest -m "not kills" $(ARGS)
+	@$(BIN)/python -m pytest -m "not kills" -rs $(ARGS)
 
 .PHONY: test-kills
 test-kills: .venv/ready-for-tests ## 200 seeded kills of the whole system, each followed by the checker
 	@$(BIN)/python -m pytest -m kills $(ARGS)
+
+.PHONY: test-servers
+test-servers: .venv/ready-for-tests ## the suites of every port on PostgreSQL, Redis, MongoDB and RabbitMQ; starts them, and needs all of them
+	@OBSERVATORY_TEST_SERVERS=required $(BIN)/python -m pytest -m servers $(ARGS)
+
+.PHONY: test-all
+test-all: .venv/ready-for-tests ## everything that exists, going on after a failure; ends with one table
+	@$(BIN)/python -m tests.everything
 
 .PHONY: lint
 lint: .venv/ready-for-tests ## ruff, mypy, and the contracts against the released ones

@@ -98,6 +98,8 @@ class Settings:
     """The name of this instance; empty: the host's name and a random part."""
     store: str = "sqlite"
     """The job store: sqlite."""
+    mongo_server: str = ""
+    """For `make servers`: the program of a MongoDB server (`mongod`, or FerretDB 1.24); empty: looked for on PATH."""
     test_kill: str = ""
     """For tests: `point:count`, where the process kills itself."""
 

@@ -1,0 +1,1 @@
+"""The four servers on this machine, for `make run PROFILE=servers` and for tests: found, started, stopped, without touching others."""
