@@ -137,5 +137,7 @@ _DETAILS = {
     "queue.configured": lambda e, d: f"{d.get('name')}: at most {d.get('max_running') or 'any number'} running",
     "queue.paused": lambda e, d: f"{d.get('name')}{_by(e)}{_why(d)}",
     "queue.resumed": lambda e, d: f"{d.get('name')}{_by(e)}",
+    "alert.raised": lambda e, d: f"{d.get('severity')}: {d.get('summary')}",
+    "alert.resolved": lambda e, d: f"over after {text.duration(d.get('lasted_seconds'))}: {d.get('summary')}",
     "contract.refused": lambda e, d: f"{d.get('count')} of {d.get('subject_type')}: {d.get('reason')}",
 }

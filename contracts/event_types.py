@@ -57,6 +57,8 @@ EVENT_TYPES: dict[str, EventType] = {
         EventType("deadletter.replayed", 1, "A dead letter was sent to its Trigger's subscriber again."),
         EventType("deadletter.discarded", 1, "A dead letter was put aside for good, with a reason."),
         EventType("contract.refused", 1, "Requests were refused at the door; one event a type, reason and minute."),
+        EventType("alert.raised", 1, "A value went beyond its threshold and stayed there, or became critical."),
+        EventType("alert.resolved", 1, "The value of a raised alert is calm again, and has been for a while."),
     )
 }
 
@@ -87,3 +89,5 @@ SCHEDULE_PAUSED = full_name("schedule.paused")
 SCHEDULE_RESUMED = full_name("schedule.resumed")
 SCHEDULE_FIRED = full_name("schedule.fired")
 SCHEDULE_SKIPPED = full_name("schedule.skipped")
+ALERT_RAISED = full_name("alert.raised")
+ALERT_RESOLVED = full_name("alert.resolved")

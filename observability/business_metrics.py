@@ -1,6 +1,7 @@
 """Business figures as Prometheus text, read from the stores: they survive a function that scales to zero."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -34,7 +35,8 @@ _TIMES = {
 
 @dataclass(frozen=True, slots=True)
 class BusinessFigures:
-    """Jobs by state, sums since the beginning, the feed's head, its readers' cursors, dead letters, open live streams."""
+    """Jobs by state, sums since the beginning, the feed's head, its readers' cursors, dead letters, open live streams, and
+    of each raised alert its name and severity."""
 
     states: Mapping[State, int]
     sums: Figures
@@ -42,6 +44,7 @@ class BusinessFigures:
     cursors: Mapping[str, int]
     dead_letters: Mapping[str, int]
     streams: int
+    alerts: Sequence[tuple[str, str]] = ()
 
 
 def business_metrics(figures: BusinessFigures) -> bytes:
@@ -77,6 +80,10 @@ class _Collector:
         for status, count in sorted(self._figures.dead_letters.items()):
             letters.add_metric([status], count)
         yield letters
+        alerts = GaugeMetricFamily("observatory_alerts", "Raised alerts.", labels=["name", "severity"])
+        for key, count in sorted(Counter(self._figures.alerts).items()):
+            alerts.add_metric(list(key), count)
+        yield alerts
         yield GaugeMetricFamily("observatory_live_streams", "Open live streams of this instance.", value=self._figures.streams)
 
     def _counters(self) -> Iterator[Metric]:

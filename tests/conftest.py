@@ -1,11 +1,22 @@
 """Fixtures that every test may use."""
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support import servers
 from tests.support.system import System, running_system
+
+MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture
+def quick_folder() -> Iterator[Path]:
+    """In memory where there is such a place: behaviour is the same there, and each commit costs no disk."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None, prefix="observatory-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

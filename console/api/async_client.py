@@ -155,6 +155,10 @@ class AsyncClient:
     async def tasks(self) -> list[dict[str, Any]]:
         return await self._run(reading.items("/v1/tasks", self.patience))
 
+    async def alerts(self) -> list[dict[str, Any]]:
+        """What deserves attention: each alert with its summary, its evidence's address and what to do."""
+        return await self._run(reading.items("/v1/alerts", self.patience))
+
     async def contracts(self) -> list[dict[str, Any]]:
         return await self._run(reading.items("/v1/contracts", self.patience))
 

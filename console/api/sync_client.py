@@ -186,6 +186,10 @@ class Client:
         """The catalogue: type, version, queue, description, payload schema ..."""
         return self._run(reading.items("/v1/tasks", self.patience))
 
+    def alerts(self) -> list[dict[str, Any]]:
+        """What deserves attention: each alert with its summary, its evidence's address and what to do."""
+        return self._run(reading.items("/v1/alerts", self.patience))
+
     def contracts(self) -> list[dict[str, Any]]:
         return self._run(reading.items("/v1/contracts", self.patience))
 

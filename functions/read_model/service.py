@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from contracts.alerts import Rules
 from contracts.catalogue import Catalogue
 from contracts.errors import NotFound
 from contracts.event import Event
@@ -13,17 +14,16 @@ from contracts.schedule import Schedule
 from contracts.statistics import ALL_TIME, MEASURES, MINUTE_MICROS, WINDOWS_MINUTES, Figures, State, Window, rates
 from contracts.times import MICROSECONDS, optional_rfc3339, to_rfc3339
 from functions.read_model import contract_list, dead_letter_view
-from functions.read_model.alerts import Alert, Situation, alerts
 from functions.read_model.auditing import Auditor
 from functions.read_model.graph import graph
 from functions.read_model.stream import Hub
 from functions.read_model.why_waiting import why_waiting
+from functions.runtime.alerting import Watch
 from functions.runtime.redaction import Redactor
 from functions.stores.job_store import JobPage, JobStore, QueueState
 from functions.stores.stats_store import Reading, StatsStore
 
 SERIES_MINUTES = 60
-ALERT_MINUTES = 5
 FUNCTIONS = {
     "gateway": "takes submissions, cancels and retries",
     "processor": "runs the jobs of the queues",
@@ -53,11 +53,13 @@ class ReadModel:
         instances: Instances = tuple,
         hosted: bool = False,
         auditor: Auditor | None = None,
+        rules: Rules | None = None,
     ) -> None:
         self.name, self.hosted = name, hosted
         self._store, self._stats, self._catalogue, self._instances = store, stats, catalogue, instances
         self._redactor = redactor or Redactor(catalogue)
         self.auditor = auditor or Auditor({})
+        self._watch = Watch(store, stats, rules)
         self.hub = hub or Hub(store, self._redactor.event, most=streams_max)
 
     async def ready(self) -> None:
@@ -155,7 +157,8 @@ class ReadModel:
             self._stats.read([(ALL_TIME, ALL_TIME)]), self._store.head(), self._store.cursors(), self._store.dead_letter_counts(),
             self._store.pruned_states(),
         )  # fmt: skip
-        figures = BusinessFigures(_present(reading, pruned), reading.ranges[0], head, cursors, letters, self.hub.watchers)
+        alerts = [(alert.name, alert.severity) for alert in await self._watch.kept()]
+        figures = BusinessFigures(_present(reading, pruned), reading.ranges[0], head, cursors, letters, self.hub.watchers, alerts)
         return await asyncio.to_thread(business_metrics, figures)
 
     # ---- what there is ----------------------------------------------------------------------------------------
@@ -181,15 +184,8 @@ class ReadModel:
         ]
 
     async def alerts(self) -> Document:
-        return self._list([alert.as_json() for alert in await self._alerts()])
-
-    async def _alerts(self) -> list[Alert]:
-        now = self._store.now()
-        window = Window(ALERT_MINUTES, now)
-        reading, head, queues, letters = await asyncio.gather(
-            self._stats.read([(window.first, window.last)]), self._store.head(), self._store.queues(), self._store.dead_letter_counts()
-        )
-        return alerts(Situation(now, reading.ranges[0], queues, letters, head - reading.position))
+        """What is beyond its threshold now, and what is raised, with its evidence."""
+        return self._list(await self._watch.shown())
 
     def tasks(self) -> Document:
         return self._list([
@@ -228,7 +224,7 @@ class ReadModel:
     async def overview(self) -> Document:
         """What the index page shows."""
         jobs, counts, queues, found = await asyncio.gather(
-            self._store.jobs(EVERYTHING, 20, None), self._store.counts(), self._store.queues(), self._alerts()
+            self._store.jobs(EVERYTHING, 20, None), self._store.counts(), self._store.queues(), self._watch.shown()
         )
         states = dict.fromkeys(map(str, JobStatus), 0)
         for (_, _, state), count in counts.items():
@@ -240,7 +236,7 @@ class ReadModel:
             "as_of": to_rfc3339(now),
             "states": states,
             "queues": [_queue(queue, now) for queue in queues],
-            "alerts": [alert.as_json() for alert in found],
+            "alerts": found,
             "jobs": [job.as_json() | {"why_waiting": why_waiting(job, by_name, now)} for job in _without_payload(jobs)],
         }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from contracts import alerts as alerting
 from contracts.errors import ConfigurationError
 from functions.runtime.access import Rules, rules
 from functions.stores.retention import Keeping
@@ -82,6 +83,8 @@ class Settings:
     """How long settled dead letters, counters of refusals and the events of schedules' firings are kept; 0: for ever."""
     keep_statistics_days: float = 31.0
     """How long statistics are kept by the minute (the sums since the beginning stay); 0: for ever."""
+    alerts: str = ""
+    """Other thresholds of alerts, as `queue-age=300,refusals=off,calm=30`; observability/README.md lists them."""
     log_format: str = "auto"
     """people, json, or auto: people on a terminal, json elsewhere."""
     quiet: bool = False
@@ -125,6 +128,11 @@ class Settings:
         return Keeping(
             self.keep_succeeded_days, self.keep_failed_days, self.keep_jobs_max, self.keep_others_days, self.keep_statistics_days
         )
+
+    @property
+    def alert_rules(self) -> "alerting.Rules":
+        """The thresholds of alerts. Raises ConfigurationError."""
+        return alerting.parse_rules(self.alerts)
 
     @property
     def rules(self) -> Rules:
@@ -174,7 +182,7 @@ def _check(settings: Settings) -> None:
         value = getattr(settings, setting.name)
         if isinstance(value, int | float) and value < 0:
             raise ConfigurationError(f"OBSERVATORY_{setting.name.upper()}={value} must not be negative")
-    _ = settings.rules
+    _ = settings.rules, settings.alert_rules
 
 
 def environment(settings: Settings) -> dict[str, str]:

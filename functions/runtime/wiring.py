@@ -200,6 +200,7 @@ class Parts:
         return ReadModel(
             await self.job_store(), await self.stats_store(), await self.catalogue(), name=self.settings.name,
             streams_max=self.settings.streams_max, instances=self._instances, hosted=self.hosted, auditor=Auditor(environment),
+            rules=self.settings.alert_rules,
         )  # fmt: skip
 
     def _instances(self) -> list[dict[str, Any]]:
@@ -214,11 +215,13 @@ class Parts:
         return scheduler
 
     async def _make_scheduler(self) -> "Scheduler":
+        from functions.runtime.alerting import EVERY_SECONDS, Watch
         from functions.runtime.bulk import Bulk
         from functions.scheduler.service import Scheduler
 
         store, bell = await self.job_store(), self._made.get("bell") or SilentBell()
-        scheduler = Scheduler(store, bell, self._readers_of_the_feed(), await self.sweeper(), await self.intake(), Bulk(store))
+        watch = Watch(store, await self.stats_store(), self.settings.alert_rules, min(EVERY_SECONDS, self.settings.tick_seconds))
+        scheduler = Scheduler(store, bell, self._readers_of_the_feed(), await self.sweeper(), await self.intake(), Bulk(store), watch)
         await scheduler.declare()
         return scheduler
 

@@ -9,6 +9,7 @@ from contracts.event import Event
 from contracts.event_types import TICK_TYPE
 from contracts.intake import Intake
 from contracts.job import JobRequest
+from functions.runtime.alerting import Watch
 from functions.runtime.bulk import Bulk
 from functions.runtime.dead_letters import Consumer
 from functions.scheduler.sweeping import Sweeper
@@ -34,14 +35,15 @@ class Bell(Protocol):
 class Scheduler(Consumer):
     """`readers` names the Triggers whose subscriber follows the feed by the cursor of the statistics; `sweeper` drops what
     is old when a tick comes as an event, and `bulk` goes on with operations that were interrupted (a process that lives does
-    both by itself); `intake` reads the templates of schedules (None: they do not fire here)."""
+    both by itself); `intake` reads the templates of schedules (None: they do not fire here); `watch` raises alerts."""
 
     def __init__(
         self, store: JobStore, bell: Bell, readers: Sequence[str] = (), sweeper: Sweeper | None = None, intake: Intake | None = None,
-        bulk: Bulk | None = None,
+        bulk: Bulk | None = None, watch: Watch | None = None,
     ) -> None:  # fmt: skip
         super().__init__(store)
         self._store, self._bell, self._readers, self._sweeper, self._intake, self._bulk = store, bell, readers, sweeper, intake, bulk
+        self._watch = watch
 
     async def declare(self) -> Declared:
         """Takes over the schedules that tasks declare."""
@@ -86,7 +88,7 @@ class Scheduler(Consumer):
         if total.skipped:
             log.info("%d due times of schedules passed without a job", total.skipped, extra={"action": "schedules.skipped"})
         await self._ring()
-        return total
+        return total.due_by(await self._watch.look()) if self._watch is not None else total
 
     async def _ring(self) -> None:
         self._bell.ring_relay()

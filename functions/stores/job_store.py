@@ -5,9 +5,10 @@ power cut. Every method may raise StoreUnavailable. Instants are microseconds si
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
+from contracts.alerts import Alert, Judge, Judgement
 from contracts.errors import ObservatoryError
 from contracts.event import Event
 from contracts.folding import Folded
@@ -60,6 +61,12 @@ class Tick:
             self.released + later.released, self.rescued + later.rescued, self.expired + later.expired, later.next_due_at, later.more,
             self.fired + later.fired, self.skipped + later.skipped,
         )  # fmt: skip
+
+    def due_by(self, at: int | None) -> "Tick":
+        """The same, with the next one due at that instant if none is before (None: as it is)."""
+        if at is None or (self.next_due_at is not None and self.next_due_at <= at):
+            return self
+        return replace(self, next_due_at=at)
 
 
 @dataclass(slots=True)
@@ -261,6 +268,13 @@ class JobStore(Protocol):
     async def schedules(self, limit: int, cursor: str | None) -> Page[Schedule]:
         """By name."""
 
+    # ---- alerts ------------------------------------------------------------------------------------------------
+    async def judge_alerts(self, judge: Judge) -> Judgement:
+        """Lets `judge` decide about the kept alerts, and commits what it says: their rows and the events that tell of them."""
+
+    async def alerts(self) -> dict[str, Alert]:
+        """The alerts that are kept, by their ids."""
+
     # ---- the feed ----------------------------------------------------------------------------------------------
     async def head(self) -> int:
         """The position of the last committed event; 0 when there is none."""
@@ -376,8 +390,8 @@ class JobStore(Protocol):
 
     async def dead_letters(self, limit: int, cursor: str | None, status: str | None) -> Page[DeadLetter]: ...
     async def dead_letter(self, letter_id: str) -> DeadLetter: ...
-    async def dead_letter_counts(self) -> dict[str, int]:
-        """status -> how many."""
+    async def dead_letter_counts(self, since: int = 0) -> dict[str, int]:
+        """status -> how many of those that were kept at this instant or later."""
 
     async def dead_letter_of(self, trigger: str, source: str, event_id: str) -> DeadLetter | None:
         """The letter that is kept for an event that a Trigger's subscriber could not handle."""

@@ -8,7 +8,7 @@ from contracts.statistics import Delta
 DAY_MICROS = 86_400_000_000
 KEY_MICROS = DAY_MICROS  # an idempotency key lives so long, or as long as its job, whichever is longer (rule 8)
 STATUSES = ("succeeded", "failed", "cancelled")
-TOLD = ("schedule.fired", "schedule.skipped", "contract.refused", "deadletter.replayed", "deadletter.discarded")
+TOLD = ("schedule.fired", "schedule.skipped", "contract.refused", "deadletter.replayed", "deadletter.discarded", "alert.raised", "alert.resolved")
 """Events of streams that are no job's: they go once they are old. Of a schedule the last firing and the last skip stay."""
 
 

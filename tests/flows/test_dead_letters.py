@@ -1,9 +1,7 @@
 """An event that nobody could handle: kept as it came, replayed to the one Trigger that failed, or discarded."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 from tests.console.test_command_line import console
 from tests.support.system import System, running_system
 from tests.support.waiting import wait_until
+from tests.support.webhook import Webhook, listening
 
 TRIGGER = """
 apiVersion: eventing.knative.dev/v1
@@ -31,43 +30,14 @@ spec:
 """
 
 
-class Webhook:
-    """A subscriber outside: answers `status`, and remembers what it took."""
-
-    def __init__(self, status: int) -> None:
-        self.status = status
-        self.taken: list[dict[str, Any]] = []
-        hook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if hook.status < 300:
-                    attributes = {name[3:].lower(): value for name, value in self.headers.items() if name.lower().startswith("ce-")}
-                    hook.taken.append({**attributes, "data": json.loads(body)})
-                self.send_response(hook.status)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                return
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+@pytest.fixture
+def hooks() -> Iterator[list[Webhook]]:
+    with listening(503, 204) as found:
+        yield found
 
 
 @pytest.fixture
-def hooks() -> Iterator[tuple[Webhook, Webhook]]:
-    found = Webhook(503), Webhook(204)
-    yield found
-    for hook in found:
-        hook.server.shutdown()
-        hook.server.server_close()
-
-
-@pytest.fixture
-def system(tmp_path: Path, hooks: tuple[Webhook, Webhook]) -> Iterator[System]:
+def system(tmp_path: Path, hooks: list[Webhook]) -> Iterator[System]:
     triggers = tmp_path / "triggers"
     triggers.mkdir()
     for name, hook in zip(("broken", "sound"), hooks, strict=True):
@@ -85,7 +55,7 @@ def wish(system: System, letter: Any, action: str, body: Any) -> Any:
     return system.request("POST", f"/v1/dead-letters/{letter['id']}/{action}", body)
 
 
-def test_a_replay_goes_to_the_trigger_that_failed_and_to_no_other(system: System, hooks: tuple[Webhook, Webhook]) -> None:
+def test_a_replay_goes_to_the_trigger_that_failed_and_to_no_other(system: System, hooks: list[Webhook]) -> None:
     broken, sound = hooks
     job_id = system.submit("text.statistics", {"text": "to be"})
     letter = kept(system)
@@ -107,7 +77,7 @@ def test_a_replay_goes_to_the_trigger_that_failed_and_to_no_other(system: System
         ("delivered", "mended", f"deadletter/{letter['id']}"), ("failed", "try", f"deadletter/{letter['id']}")]  # fmt: skip
 
 
-def test_an_edited_replay_is_a_new_event_whose_cause_is_the_old_one(system: System, hooks: tuple[Webhook, Webhook]) -> None:
+def test_an_edited_replay_is_a_new_event_whose_cause_is_the_old_one(system: System, hooks: list[Webhook]) -> None:
     system.submit("demo.noop")
     letter = kept(system)
     hooks[0].status = 204
@@ -142,7 +112,7 @@ def test_unknown_letters_and_unknown_fields_are_answered_in_words(system: System
     assert "reason" in json.dumps(refused.json())
 
 
-def test_the_command_line_shows_replays_edits_and_discards(system: System, hooks: tuple[Webhook, Webhook], tmp_path: Path) -> None:
+def test_the_command_line_shows_replays_edits_and_discards(system: System, hooks: list[Webhook], tmp_path: Path) -> None:
     system.submit("demo.noop")
     letter = kept(system)["id"]
     assert "503" in console(system, "dead-letters").stdout

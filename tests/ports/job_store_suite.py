@@ -6,6 +6,7 @@ import pytest
 
 from contracts.errors import StoreUnavailable
 from functions.stores.job_store import JobStore
+from tests.ports.job_store.alerts import Alerting
 from tests.ports.job_store.families import Families
 from tests.ports.job_store.feed import DeadLetters, Life, Lists, Refusals, TheFeed
 from tests.ports.job_store.random_life import RandomLives
@@ -22,7 +23,7 @@ from tests.ports.job_store.wishes import Cancelling, Queues, Reopening, Reports,
 class JobStoreSuite(
     Submissions, Idempotency, UniqueKeys, Dependencies, Families, Claims, Endings, Fencing, Leases, Effects, Progressing, Cancelling, Reopening, Time,
     Queues, Reports, TheFeed, Lists, DeadLetters, Refusals, Life, RandomLives, Retaining, Searching,
-    Schedules, DeclaredSchedules, Firings, Overlaps, Misfires, Remembering, RunningNow,
+    Schedules, DeclaredSchedules, Firings, Overlaps, Misfires, Remembering, RunningNow, Alerting,
 ):  # fmt: skip
     """Each test gets an open, empty store with the queues `default` and `bulk`; what it left is checked for soundness."""
 

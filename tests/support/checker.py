@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.job import MOVES
-from tests.support import schedule_checks
+from tests.support import alert_checks, schedule_checks
 from tests.support.ledger import NONCE, Ask, read_ledger, read_lines
 from tests.support.log_fold import ENDED, LogFold, micros
 
@@ -59,7 +59,7 @@ def read_evidence(path: Path) -> Evidence:
         jobs = [_job(row) for row in connection.execute("SELECT * FROM jobs ORDER BY number")]
         rows = [dict(row) | {"document": json.loads(row["body"])} for row in connection.execute("SELECT * FROM events ORDER BY position")]
         names = ("attempts", "idempotency", "effects", "queues", "streams", "cursors", "checkpoints", "counts", "dead_letters",
-                 "statistics_states", "statistics_sums", "checkpoint_states", "checkpoint_sums", "schedules")  # fmt: skip
+                 "statistics_states", "statistics_sums", "checkpoint_states", "checkpoint_sums", "schedules", "alerts")  # fmt: skip
         tables = {name: [dict(row) for row in connection.execute(f"SELECT * FROM {name}")] for name in names}
         (head,) = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'").fetchone()
         connection.execute("COMMIT")
@@ -84,6 +84,7 @@ def check(path: Path, *, ledger: Path | None = None, handlers: Path | None = Non
     found = [*_feed(evidence), *_paths(evidence), *_leases(evidence), *_table(evidence, fold), *_numbers(evidence, fold)]
     keys = {row["key"]: row["job_id"] for row in evidence.tables["idempotency"]}
     found += schedule_checks.violations(evidence.streams, evidence.tables["schedules"], evidence.jobs, keys, bool(evidence.pruned))
+    found += alert_checks.violations(evidence.streams, evidence.tables["alerts"], bool(evidence.pruned))
     if quiescent:
         found += _drained(evidence)
     if ledger is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from contracts.alerts import Alert, Judge, Judgement
 from contracts.errors import NotFound, ObservatoryError, UnknownQueue
 from contracts.event import Event
 from contracts.folding import Folded
@@ -17,6 +18,7 @@ from contracts.query import Query
 from contracts.schedule import Schedule, ScheduleSpec
 from contracts.times import to_micros
 from functions.stores import commands as cmd
+from functions.stores.backends import sqlite_alerts as alerts
 from functions.stores.backends import sqlite_audit as audit
 from functions.stores.backends import sqlite_bulk as bulk
 from functions.stores.backends import sqlite_loading as loading
@@ -156,6 +158,8 @@ class SqliteJobStore:
         for command in part:
             command.needs(needs, unit)
         schedules.load(connection, needs, unit)
+        if needs.alerts:
+            unit.alerts = alerts.read(connection)
         for command in part:
             command.plan(needs, unit)
         loading.load(connection, state, needs, unit)
@@ -330,6 +334,14 @@ class SqliteJobStore:
     async def schedules(self, limit: int, cursor: str | None) -> Page[Schedule]:
         return await self.database.read(lambda connection: schedules.read_page(connection, limit, cursor))
 
+    # ---- alerts -----------------------------------------------------------------------------------------------
+
+    async def judge_alerts(self, judge: Judge) -> Judgement:
+        return await self.database.ask(cmd.JudgeAlerts(judge))
+
+    async def alerts(self) -> dict[str, Alert]:
+        return await self.database.read(alerts.read)
+
     # ---- the feed ---------------------------------------------------------------------------------------------
 
     async def head(self) -> int:
@@ -396,8 +408,8 @@ class SqliteJobStore:
             raise NotFound(f"there is no dead letter {letter_id}")
         return found
 
-    async def dead_letter_counts(self) -> dict[str, int]:
-        return await self.database.read(reading.dead_letter_counts)
+    async def dead_letter_counts(self, since: int = 0) -> dict[str, int]:
+        return await self.database.read(lambda connection: reading.dead_letter_counts(connection, since))
 
     async def dead_letter_of(self, trigger: str, source: str, event_id: str) -> DeadLetter | None:
         return await self.database.read(lambda connection: reading.dead_letter_of(connection, trigger, source, event_id))

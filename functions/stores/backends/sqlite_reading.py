@@ -213,8 +213,9 @@ def dead_letter_of(connection: sqlite3.Connection, trigger: str, source: str, ev
     return None if row is None else _letter(row)
 
 
-def dead_letter_counts(connection: sqlite3.Connection) -> dict[str, int]:
-    return dict(connection.execute("SELECT status, count(*) FROM dead_letters GROUP BY status").fetchall())
+def dead_letter_counts(connection: sqlite3.Connection, since: int) -> dict[str, int]:
+    sql = "SELECT status, count(*) FROM dead_letters WHERE kept_at >= ? GROUP BY status"
+    return dict(connection.execute(sql, (since,)).fetchall())
 
 
 def refusals(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from contracts import strict_json
 from contracts.event import Event
 from contracts.times import MICROSECONDS
 from functions.stores import commands as cmd
+from functions.stores.backends import sqlite_alerts as alerts
 from functions.stores.backends import sqlite_bulk as bulk
 from functions.stores.backends import sqlite_rows as rows
 from functions.stores.backends import sqlite_schedules as schedules
@@ -44,6 +45,8 @@ def flush(connection: sqlite3.Connection, state: WriterState, unit: cmd.Unit, ch
     _write_dead_letters(connection, unit)
     if unit.changed_schedules:
         schedules.write(connection, unit)
+    if unit.changed_alerts:
+        alerts.write(connection, unit.changed_alerts)
     return events
 
 

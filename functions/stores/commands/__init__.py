@@ -6,6 +6,7 @@ ObservatoryError before it changed anything fails alone. `late` commands (claims
 transaction wrote; `lazy` ones may wait a moment for a commit that happens anyway.
 """
 
+from functions.stores.commands.alerts import JudgeAlerts
 from functions.stores.commands.bulk import BulkStep
 from functions.stores.commands.facts import DeadLetterEvent, QueueEvent
 from functions.stores.commands.firing import firing_key
@@ -17,7 +18,7 @@ from functions.stores.commands.unit import MINUTE, Command, Needs, Unit, each, s
 from functions.stores.commands.wishes import CancelJobs, Reopen
 
 __all__ = [
-    "MINUTE", "BulkStep", "CancelJobs", "Claim", "Command", "DeadLetterEvent", "DeclareSchedules", "DeleteSchedule", "Effect", "EndAttempts",
-    "Needs", "PauseSchedule", "Progress", "PutSchedule", "QueueEvent", "Release", "Renew", "Reopen", "RunSchedule", "Submit", "TickCommand", "Unit",
-    "each", "firing_key", "settle_children", "state_deltas",
+    "MINUTE", "BulkStep", "CancelJobs", "Claim", "Command", "DeadLetterEvent", "DeclareSchedules", "DeleteSchedule", "Effect",
+    "EndAttempts", "JudgeAlerts", "Needs", "PauseSchedule", "Progress", "PutSchedule", "QueueEvent", "Release", "Renew", "Reopen",
+    "RunSchedule", "Submit", "TickCommand", "Unit", "each", "firing_key", "settle_children", "state_deltas",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from contracts.alerts import Alert
 from contracts.errors import (
     JobNotFound,
     ObservatoryError,
@@ -36,6 +37,7 @@ class Needs:
     all_schedules: bool = False
     due_schedules: int = 0  # how many that are due at most
     operations: set[str] = field(default_factory=set)  # bulk operations
+    alerts: bool = False  # all that are kept
 
 
 @dataclass(slots=True)
@@ -64,6 +66,7 @@ class Unit:
     next_firing_at: int | None = None  # of the schedules that are not due yet
 
     operations: dict[str, BulkState] = field(default_factory=dict)
+    alerts: dict[str, Alert] = field(default_factory=dict)
 
     fresh: list[Job] = field(default_factory=list)
     dirty_operations: set[str] = field(default_factory=set)
@@ -74,6 +77,7 @@ class Unit:
     rekeyed: dict[str, tuple[str, bytes] | None] = field(default_factory=dict)  # keys that stand for another job now, or for none
     new_effects: list[tuple[str, str, int, Any]] = field(default_factory=list)
     changed_schedules: set[str] = field(default_factory=set)  # those that are not in `schedules` are gone
+    changed_alerts: dict[str, Alert | None] = field(default_factory=dict)  # None: gone
     ended: list[Job] = field(default_factory=list)  # their children are not settled yet
     seen: set[tuple[str, str]] = field(default_factory=set)  # (queue, worker): who asked for jobs or renewed a lease
     settle: Callable[[], None] = field(default=lambda: None)
@@ -102,13 +106,13 @@ class Unit:
             else:
                 self.keys[key] = to
 
-    def tell(self, stream: str, event_type: str, data: dict[str, Any], actor: str) -> None:
+    def tell(self, stream: str, event_type: str, data: dict[str, Any], actor: str, **extensions: str) -> None:
         """An event of a stream that is no job's."""
         sequence = self.streams[stream] = self.streams.get(stream, 0) + 1
         document = {
             "specversion": SPEC_VERSION, "id": f"{stream}/{sequence}", "source": self.source, "type": event_type,
             "subject": stream, "time": to_rfc3339(self.now), "datacontenttype": "application/json",
-            "sequence": str(sequence), "actor": actor, "data": data,
+            "sequence": str(sequence), "actor": actor, **extensions, "data": data,
         }  # fmt: skip
         if sequence > 1:
             document["causation"] = f"{stream}/{sequence - 1}"
@@ -125,7 +129,7 @@ class Command:
         """Adds what `apply` must find loaded."""
 
     def plan(self, needs: Needs, unit: Unit) -> None:
-        """Adds what turns out to be needed once the schedules that `needs` asked for are loaded, and nothing else is."""
+        """Adds what turns out to be needed once the schedules and alerts that `needs` asked for are loaded, and nothing else is."""
 
     def apply(self, unit: Unit) -> Any:
         raise TypeError(f"{type(self).__name__} does nothing")

@@ -9,7 +9,8 @@ from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
 from functions.stores.job_store import PUBLISH_CURSOR, STATISTICS_CURSOR, JobStore
 from functions.stores.retention import DAY_MICROS, Pruned, Retention
-from tests.ports.job_store.steps import claimed, ended, failed, request, run, submitted, whole_feed
+from tests.ports.job_store.alerts import judging
+from tests.ports.job_store.steps import Laboratory, claimed, ended, failed, request, run, submitted, whole_feed
 
 ALL = Retention({"succeeded": 0, "failed": 0, "cancelled": 0})
 
@@ -147,6 +148,18 @@ class Retaining:
         again, child = await store.submit([keyed, request(depends_on=["#0"])])
         assert again.status == "succeeded"  # type: ignore[union-attr]
         assert isinstance(child, ContractViolation)
+
+    async def test_what_was_told_of_alerts_goes_once_it_is_old(self, store: JobStore, laboratory: Laboratory) -> None:
+        await store.judge_alerts(judging(0.2))
+        laboratory.pass_seconds(3)
+        await submitted(store, request())
+        await read_on(store)
+        await prune(store, Retention(others_micros=5_000_000))
+        assert len(await store.events_of("alert/failure-rate/demo.fail-0")) == 1
+        laboratory.pass_seconds(3)
+        await prune(store, Retention(others_micros=5_000_000))
+        assert await store.events_of("alert/failure-rate/demo.fail-0") == []
+        assert (await store.judge_alerts(judging(0.2))).told == []  # it is still raised
 
     async def test_an_empty_store_has_nothing_to_drop(self, store: JobStore) -> None:
         assert await store.prune(ALL) == Pruned()
