@@ -48,6 +48,10 @@ demo: .venv/ready ## the main job on real input: digest and count every file of 
 console: .venv/ready ## the terminal console: everything live, on one screen (ARGS=--theme light)
 	@exec $(BIN)/python -m console $(ARGS)
 
+.PHONY: demo-life
+demo-life: .venv/ready ## a gentle mixed load until Ctrl-C, so that every screen has something in it
+	@$(BIN)/python -m console demo-life $(ARGS)
+
 .PHONY: cli
 cli: .venv/ready ## the command line: make cli ARGS="list --limit 5"
 	@$(BIN)/python -m console $(ARGS)

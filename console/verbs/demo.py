@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from console import environment, exits
-from console.api.errors import ObservatoryApiError, ServerUnreachable
+from console import exits
+from console.api.errors import ObservatoryApiError
+from console.embedded import ensure_running, standard_library
 from console.session import Session
 from console.text import Column, clean, count, duration, size
 
@@ -19,7 +20,6 @@ EXAMPLES = """examples:
   demo --limit 100 --json
 """
 DIGEST, COUNT = "file.digest", "text.statistics"
-START_SECONDS = 30.0
 LOOK_SECONDS = 0.25
 LARGEST = 5
 ENDED = ("succeeded", "failed", "cancelled")
@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(session: Session, arguments: argparse.Namespace) -> int:
     files = standard_library()[: arguments.limit]
-    _ensure_running(session)
+    ensure_running(session)
     tag = f"demo-{time.time_ns() // 1_000_000:x}"
     session.note(f"submitting {count(2 * len(files))} jobs: {DIGEST} and {COUNT} of {count(len(files))} files below {sysconfig.get_path('stdlib')}")
     began = time.monotonic()
@@ -47,54 +47,8 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
     return _report(session, tag, files, submitted, took)
 
 
-def standard_library() -> list[Path]:
-    """Every Python file of the standard library, without installed packages, in order."""
-    root = Path(sysconfig.get_path("stdlib")).resolve()
-    skipped = {"site-packages", "dist-packages", "__pycache__"}
-    return sorted(path for path in root.rglob("*.py") if path.is_file() and not skipped & set(path.relative_to(root).parts))
-
-
 def _requests(files: Sequence[Path], tag: str) -> list[dict[str, Any]]:
     return [{"type": kind, "payload": {"path": str(path)}, "tags": [tag], "queue": "bulk"} for path in files for kind in (DIGEST, COUNT)]
-
-
-# ---- the system -------------------------------------------------------------------------------------------------
-
-
-def _ensure_running(session: Session) -> None:
-    """Says that the system runs, or starts it and says so. Raises ServerUnreachable when it does not come up."""
-    try:
-        session.client.get("/health/readiness")
-    except ServerUnreachable:
-        if session.url_is_given:
-            raise  # the address was given: it is not ours to start
-    else:
-        session.note(f"the system runs at {session.url}")
-        return
-    log = environment.data_folder() / "run.log"
-    session.note(f"nothing answers at {session.url}: starting the system (its output goes to {log})")
-    _start(log)
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            session.client.get("/health/readiness")
-        except (ServerUnreachable, ObservatoryApiError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            session.note(f"it runs at {session.url}")
-            return
-
-
-def _start(log: Path) -> None:
-    import subprocess
-
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        subprocess.Popen(  # it goes on when this command ends
-            [sys.executable, "-m", "functions.runtime.local", "--quiet"], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
 
 
 # ---- while they run ---------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Dead letter: keeps what no function could handle, as it came, with the Trigger and the reason."""
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from functions.runtime.dead_letters import STRUCTURED, Consumer, event_of, lette
 from functions.stores.job_store import DeadLetter, JobStore
 
 TRIES = 3
+NO_ANSWER = "-1"  # Knative's code for a connection that failed
 ADDED = frozenset({"knativeerrorcode", "knativeerrordata", "knativeerrordest", "attempts"})  # by the broker, on this leg
 
 
@@ -113,12 +115,20 @@ class DeadLetterKeeper(Consumer):
 
 
 def _reason(event: Event) -> str:
-    code = event.attribute("knativeerrorcode")
-    place = event.attribute("knativeerrordest")
-    data = event.attribute("knativeerrordata")
+    """What the broker says of the failed delivery, for people."""
+    code, place, data = (event.attribute(f"knativeerror{part}") for part in ("code", "dest", "data"))
     if code is None and data is None:
         return "sent here without a reason"
-    return f"the subscriber answered {code}" + (f" at {place}" if place else "") + (f": {data}" if data else "")
+    answered = "gave no answer" if code == NO_ANSWER else f"answered {code}"
+    return f"the subscriber {answered}" + (f" at {place}" if place else "") + (f": {_text_of(data)}" if data else "")
+
+
+def _text_of(data: str) -> str:
+    """`knativeerrordata` is the beginning of the answer, in Base64 by Knative's own brokers; other texts stay as they are."""
+    try:
+        return base64.b64decode(data, validate=True).decode("utf-8").strip()
+    except ValueError:
+        return data
 
 
 def _attempts(event: Event) -> int:

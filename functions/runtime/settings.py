@@ -108,8 +108,9 @@ class Settings:
 
     @property
     def trigger_files(self) -> list[Path]:
-        """Our Trigger file, and those of the user's folder."""
-        return [ROOT / "eventing" / "manifests" / "300-triggers.yaml", *(sorted(Path(self.triggers).glob("*.yaml")) if self.triggers else ())]
+        """Our Trigger files, and those of the user's folder."""
+        ours = sorted((ROOT / "eventing" / "manifests").glob("3*.yaml"))
+        return [*ours, *(sorted(Path(self.triggers).glob("*.yaml")) if self.triggers else ())]
 
     @property
     def data_folder(self) -> Path:

