@@ -19,10 +19,11 @@ from contracts.event_types import EVENT_TYPES
 from contracts.schema_files import name_of
 
 FOLDER = Path(__file__).parent
-_REQUESTS = frozenset({"job-request", "job-batch", "job-batch-item", "schedule-request", "events/job.requested.v1"})
-_ANSWERS = frozenset({"job", "schedule", "problem"})
+_REQUESTS = frozenset({"job-request", "job-batch", "job-batch-item", "schedule-request", "wishes", "events/job.requested.v1"})
+_ANSWERS = frozenset({"job", "schedule", "problem", "answers"})
 _PARTS = frozenset({"common"})  # judged where others use them
 _LOG = "logged-event"
+_BOOKS = frozenset({"answers", "wishes"})  # each definition is a document of its own
 _WEAKER = frozenset({"type", "required"})
 _WEAKER_WHERE_READ = frozenset({"type", "required", "values"})  # not "closed": readers ignore what they do not know
 
@@ -115,6 +116,9 @@ def _compare_one(name: str, old: Contracts, new: Contracts, consumers: Consumers
     if name not in new.schemas:
         yield Finding(name, "", "was removed; a released schema stays, because what was written by it stays")
         return
+    if name in _BOOKS:
+        for lost in old.schemas[name]["$defs"].keys() - new.schemas[name].get("$defs", {}).keys():
+            yield Finding(name, f"/$defs/{lost}", "was removed")
     if name not in _ANSWERS | _PARTS:
         yield from _refused_example(name, old, new)
     for part, before, now in _pairs(name, old, new):
@@ -125,11 +129,11 @@ def _compare_one(name: str, old: Contracts, new: Contracts, consumers: Consumers
 
 
 def _pairs(name: str, old: Contracts, new: Contracts) -> Iterator[tuple[str, Spot, Spot]]:
-    """What is to be compared under a name: itself, and what the log demands of the events about each noun."""
+    """What is to be compared under a name: itself, and each definition that is a document or what the log demands of a noun."""
     before, now = Library(old.schemas).at(name), Library(new.schemas).at(name)
     if name not in _PARTS:
         yield name, before, now
-    if name == _LOG:
+    if name == _LOG or name in _BOOKS:
         for noun, schema in before.get("$defs", {}).items():
             yield f"{name}#/$defs/{noun}", before.inner(schema), now.inner(now.get("$defs", {}).get(noun, False))
 

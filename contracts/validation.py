@@ -107,7 +107,10 @@ def validate_job_batch_item(document: Any, prefix: str = "") -> None:
 
 
 def validate(name: str, document: Any, prefix: str = "") -> None:
-    """Checks a document against a schema by its name. Raises ContractViolation; `prefix` is put before its pointers."""
+    """Checks a document against a schema by its name (`wishes#bulk`: a definition within it).
+
+    Raises ContractViolation; `prefix` is put before its pointers.
+    """
     compiled = _named(name)
     if not _is_accepted(compiled.accepts, document):
         raise _violation(compiled.schema.get("title", name).lower(), compiled.schema, document, prefix)
@@ -133,7 +136,8 @@ def _is_accepted(accepts: _Verdict, document: Any) -> bool:
 
 @cache
 def _named(name: str) -> _Compiled:
-    return _Compiled(schema(name))
+    file, _, part = name.partition("#")
+    return _Compiled({"title": part, "$ref": f"{URN}{file}:v1#/$defs/{part}"} if part else schema(file))
 
 
 def _usable(schema: dict[str, Any]) -> _Compiled:

@@ -6,11 +6,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from contracts import strict_json
-from contracts.errors import ContractViolation, Fault, MalformedRequest
+from contracts.errors import Fault, MalformedRequest
 from contracts.job import JobStatus
 from functions.gateway.service import Gateway, Origin
-from functions.runtime.http import header, json_response, read_body, require_json
+from functions.runtime.http import header, json_response, read_wish
 from functions.stores.job_store import Submitted
 
 KEY_CHARACTERS = 256
@@ -69,12 +68,5 @@ def wait_seconds(request: Request, most: float) -> float | None:
 
 async def reason_of(request: Request) -> str | None:
     """The optional `{"reason": "..."}` of a wish."""
-    body = await read_body(request, 65_536)
-    if not body:
-        return None
-    require_json(request)
-    document = strict_json.loads(body)
-    reason = document.get("reason") if isinstance(document, dict) else None
-    if not isinstance(document, dict) or set(document) - {"reason"} or not isinstance(reason, str | None) or len(reason or "") > 1_000:
-        raise ContractViolation(faults=[Fault("", 'send {"reason": "at most 1000 characters"} or nothing')])
+    reason: str | None = (await read_wish(request, "reason")).get("reason")
     return reason

@@ -13,13 +13,12 @@ from eventing import codec
 from functions.gateway.requests import actor_of, answer_submitted, job_url, origin_of_request, reason_of, submitted, wait_seconds
 from functions.gateway.schedules_web import ROUTES as SCHEDULES
 from functions.gateway.service import Gateway, Origin
-from functions.runtime.http import Route, header, json_response, limits_of, problem, read_body, refuse_unknown_query, require_json
-from functions.stores.bulk import ACTIONS
+from functions.runtime.description import IDEMPOTENCY_KEY, TRACEPARENT, WAIT, Answer, Body, named, text
+from functions.runtime.http import Route, header, json_response, limits_of, problem, read_body, read_wish, require_json
 from functions.stores.job_store import Submitted
 
 
 async def submit_job(gateway: Gateway, request: Request) -> Response:
-    refuse_unknown_query(request, ("wait",))
     require_json(request)
     seconds = wait_seconds(request, gateway.bounds.wait_seconds)
     document = strict_json.loads(await read_body(request))
@@ -28,7 +27,6 @@ async def submit_job(gateway: Gateway, request: Request) -> Response:
 
 
 async def submit_batch(gateway: Gateway, request: Request) -> Response:
-    refuse_unknown_query(request, ())
     require_json(request)
     document = strict_json.loads(await read_body(request, limits_of(request).batch_bytes))
     validation.validate_job_batch(document)
@@ -57,7 +55,6 @@ def _item(answer: Submitted | ObservatoryError) -> dict[str, Any]:
 
 async def receive_event(gateway: Gateway, request: Request) -> Response:
     """POST /: CloudEvents in binary, structured or batched mode (CloudEvents HTTP binding 1.0.2, section 3)."""
-    refuse_unknown_query(request, ("wait",))
     headers = request.scope["headers"]
     mode = codec.mode(headers)
     if mode is None:
@@ -104,41 +101,35 @@ async def _set_paused(gateway: Gateway, request: Request, name: str, paused: boo
 
 
 async def begin_bulk(gateway: Gateway, request: Request) -> Response:
-    refuse_unknown_query(request, ())
-    require_json(request)
-    wish = strict_json.loads(await read_body(request, 65_536))
-    _check_bulk(wish)
+    wish = await read_wish(request, "bulk")
     if wish.get("dry_run"):
         return json_response(await gateway.bulk.rehearse(wish["action"], wish["q"]))
     operation = await gateway.bulk.begin(wish["action"], wish["q"], actor_of(request), wish.get("reason"))
     return json_response(operation.as_json(), 202, {"location": f"/v1/bulk/{operation.id}"})
 
 
-_BULK = {"action": str, "q": str, "dry_run": bool, "reason": str | None}
-
-
-def _check_bulk(wish: Any) -> None:
-    if not isinstance(wish, dict):
-        raise ContractViolation(faults=[Fault("", 'send {"action": "cancel", "q": "state:queued"}')])
-    faults = [Fault(f"/{name}", f"unknown; known are {', '.join(_BULK)}") for name in wish if name not in _BULK]
-    faults += [Fault(f"/{name}", "is missing; add it") for name in ("action", "q") if name not in wish]
-    faults += [Fault(f"/{name}", "has the wrong type") for name, kind in _BULK.items() if name in wish and not isinstance(wish[name], kind)]
-    if isinstance(wish.get("action"), str) and wish["action"] not in ACTIONS:
-        faults.append(Fault("/action", f"one of {', '.join(ACTIONS)}"))
-    if faults:
-        raise ContractViolation(faults=faults)
-
-
-REFUSALS = (400, 413, 415, 422, 503)
+SUBMITTED = Answer("answers#submitted", located=True)
+SUBMISSION = {200: SUBMITTED, 202: SUBMITTED}
+EVENTS = Body("job-request", media=(
+    ("application/cloudevents+json", named("event-envelope")), ("application/cloudevents-batch+json", {"type": "array", "items": named("event-envelope")}),
+))  # fmt: skip
+CE = tuple(text(f"ce-{name}", f"In binary mode: the event's {name}.", "header") for name in ("specversion", "id", "source", "type"))
+WISHED, REASON = {202: Answer("answers#wished")}, Body("wishes#reason", required=False)
+PAUSED = {202: Answer("answers#queuePaused")}
+BULK = {200: Answer("answers#bulkRehearsed"), 202: Answer("answers#bulk", located=True)}
 ROUTES = (
-    Route("POST", "/", receive_event, "Submit jobs as CloudEvents, in any of the three modes.", (200, 202, 409, *REFUSALS), needs=Role.SUBMIT),
-    Route("POST", "/v1/jobs", submit_job, "Submit a job.", (200, 202, 409, *REFUSALS), needs=Role.SUBMIT),
-    Route("POST", "/v1/jobs/batch", submit_batch, "Submit up to 1,000 jobs in one transaction.", (200, *REFUSALS), needs=Role.SUBMIT),
-    Route("POST", "/v1/jobs/{job_id}/cancel", cancel_job, "Cancel a job, or ask its running attempt to stop.", (202, 404, 409, *REFUSALS), needs=Role.OPERATE),
-    Route("POST", "/v1/jobs/{job_id}/retry", retry_job, "Give a failed or cancelled job new attempts.", (202, 404, 409, *REFUSALS), needs=Role.OPERATE),
-    Route("POST", "/v1/jobs/{job_id}/rerun", rerun_job, "Make a new job from an ended one.", (200, 202, 403, 404, 409, *REFUSALS), needs=Role.SUBMIT),
-    Route("POST", "/v1/bulk", begin_bulk, "Cancel, retry or rerun every job that a query finds.", (200, 202, *REFUSALS), needs=Role.OPERATE),
-    Route("POST", "/v1/queues/{name}/pause", pause_queue, "Hand out no more jobs of a queue.", (202, 422, *REFUSALS), needs=Role.OPERATE),
-    Route("POST", "/v1/queues/{name}/resume", resume_queue, "Hand out a queue's jobs again.", (202, 422, *REFUSALS), needs=Role.OPERATE),
+    Route("POST", "/", receive_event, "Submit jobs as CloudEvents, in any of the three modes.",
+          {200: Answer("answers#eventsSubmitted"), 202: SUBMITTED}, (409,), query=(WAIT,), headers=CE, body=EVENTS, needs=Role.SUBMIT),
+    Route("POST", "/v1/jobs", submit_job, "Submit a job.", SUBMISSION, (409,), query=(WAIT,), headers=(IDEMPOTENCY_KEY, TRACEPARENT),
+          body=Body("job-request"), needs=Role.SUBMIT),
+    Route("POST", "/v1/jobs/batch", submit_batch, "Submit up to 1,000 jobs in one transaction.", {200: Answer("answers#batchSubmitted")},
+          headers=(TRACEPARENT,), body=Body("job-batch"), needs=Role.SUBMIT),
+    Route("POST", "/v1/jobs/{job_id}/cancel", cancel_job, "Cancel a job, or ask its running attempt to stop.", WISHED, (409,), body=REASON, needs=Role.OPERATE),
+    Route("POST", "/v1/jobs/{job_id}/retry", retry_job, "Give a failed or cancelled job new attempts.", WISHED, (409,), body=REASON, needs=Role.OPERATE),
+    Route("POST", "/v1/jobs/{job_id}/rerun", rerun_job, "Make a new job from an ended one.", SUBMISSION, (409,), headers=(IDEMPOTENCY_KEY,), body=REASON,
+          needs=Role.SUBMIT),
+    Route("POST", "/v1/bulk", begin_bulk, "Cancel, retry or rerun every job that a query finds.", BULK, body=Body("wishes#bulk"), needs=Role.OPERATE),
+    Route("POST", "/v1/queues/{name}/pause", pause_queue, "Hand out no more jobs of a queue.", PAUSED, body=REASON, needs=Role.OPERATE),
+    Route("POST", "/v1/queues/{name}/resume", resume_queue, "Hand out a queue's jobs again.", PAUSED, body=REASON, needs=Role.OPERATE),
     *SCHEDULES,
-)
+)  # fmt: skip

@@ -18,8 +18,9 @@ from starlette.responses import Response
 from contracts.access import Role
 from contracts.errors import ObservatoryError, Passing, Refused, Unadmitted, Unauthenticated
 from contracts.event import Event
+from functions.runtime.description import Answer
 from functions.runtime.entrance import METRICS, Door, Entrance
-from functions.runtime.http import Route, Router, json_response, problem, read_body
+from functions.runtime.http import Route, Router, check_query, json_response, problem, read_body
 from functions.runtime.sign_in import sign_in_page, wants_page
 
 log = logging.getLogger("observatory.entrypoint")
@@ -76,7 +77,9 @@ class Function:
         return await self._entrance(request)
 
     async def answer(self, route: Route, request: Request, segments: dict[str, str]) -> Response:
-        """The answer of one of this function's routes, to a request that was let in."""
+        """The answer of one of this function's routes, to a request that was let in. Raises MalformedRequest for its query string."""
+        if route.query is not None:
+            check_query(request, route.query)
         return await route.handler(await self.service() if route.served else self, request, **segments)
 
     def refused(self, request: Request, error: ObservatoryError) -> Response:
@@ -149,11 +152,13 @@ async def handshake(function: Function, request: Request) -> Response:
     return Response(status_code=200, headers=headers)
 
 
+TEXT = {200: Answer(None, "text/plain")}
+EMPTY = {200: Answer(None, "")}
 COMMON_ROUTES = (
-    Route("GET", "/health/liveness", liveness, "Whether the process answers.", needs=None, served=False),
-    Route("GET", "/health/readiness", readiness, "Whether its stores answer.", (200, 503), needs=None),
-    Route("GET", METRICS, metrics, "Prometheus metrics of this process.", needs=Role.READ, served=False),
-    Route("OPTIONS", "/", handshake, "The webhook handshake.", needs=Role.SUBMIT, served=False),
+    Route("GET", "/health/liveness", liveness, "Whether the process answers.", {200: Answer("answers#alive")}, query=None, needs=None, served=False),
+    Route("GET", "/health/readiness", readiness, "Whether its stores answer.", {200: Answer("answers#ready")}, query=None, needs=None),
+    Route("GET", METRICS, metrics, "Prometheus metrics of this process.", TEXT, query=None, needs=Role.READ, served=False),
+    Route("OPTIONS", "/", handshake, "The webhook handshake.", EMPTY, query=None, needs=Role.SUBMIT, served=False),
 )
 
 
@@ -178,10 +183,10 @@ async def receive(service: EventService, request: Request, name: str = "direct")
 
 
 EVENT_ROUTES = (
-    Route("OPTIONS", "/", handshake, "The webhook handshake.", needs=None, served=False),
-    Route("POST", "/", receive, "An event for this function.", (200, 503), needs=None),
-    Route("POST", "/triggers/{name}", receive, "An event by a Trigger.", (200, 503), needs=None),
-)  # open: who sends events is inside the cluster, where these addresses are local
+    Route("OPTIONS", "/", handshake, "The webhook handshake.", EMPTY, query=None, needs=None, served=False),
+    Route("POST", "/", receive, "An event for this function.", EMPTY, query=None, needs=None),
+    Route("POST", "/triggers/{name}", receive, "An event by a Trigger.", EMPTY, query=None, needs=None),
+)  # open: who sends events is inside the cluster, where these addresses are local; their query is nobody's affair, for a 4xx drops the event
 
 
 def http_function(name: str, build: Build, routes: Sequence[Route], door: Callable[[], Door] = Door) -> Function:

@@ -3,15 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 from starlette.requests import Request
-from starlette.responses import Response
 
-from contracts.access import Role
 from functions.runtime.entrance import Entrance
 from functions.runtime.entrypoint import COMMON_ROUTES, EVENT_ROUTES, Function
-from functions.runtime.http import JSON, Route, Router
-from functions.runtime.openapi import document
+from functions.runtime.http import Route, Router
 
 
 class Host:
@@ -19,8 +15,7 @@ class Host:
 
     def __init__(self, functions: Sequence[Function], common: Function) -> None:
         self._owners: dict[tuple[str, str], Function] = {}
-        self._openapi = orjson.dumps(document(functions))
-        routes = [Route("GET", "/openapi.json", self._show_openapi, "This description.", needs=Role.READ, served=False)]
+        routes: list[Route] = []
         for function in functions:
             for route in function.router.routes:
                 if route not in COMMON_ROUTES and route not in EVENT_ROUTES:
@@ -39,6 +34,3 @@ class Host:
     def _find(self, method: str, path: str) -> tuple[Function, Route, dict[str, str]]:
         route, segments = self._router.find(method, path)
         return self._owners.get((route.method, route.path), self._common), route, segments
-
-    async def _show_openapi(self, function: Function, request: Request) -> Response:
-        return Response(self._openapi, media_type=JSON)

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
@@ -24,26 +25,31 @@ from contracts.errors import (
     Unauthenticated,
     UnsupportedMediaType,
 )
+from functions.runtime.description import JSON, PROBLEM, Answer, Body, Parameter
 
 Handler = Callable[..., Awaitable[Response]]
-JSON = "application/json"
-PROBLEM = "application/problem+json"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """One operation: `path` may hold `{name}` segments, which the handler gets as keyword arguments.
 
-    `handler(service, request, **segments)` answers; `summary` and `statuses` document it. `needs` is the role that a key
-    must have (None: open to all); who forgets to name it has shut it to all but operators. Of a route that is not
-    `served`, the handler gets the function instead of its service.
+    `handler(service, request, **segments)` answers. `answers` are those that succeed, by status; `refusals` the further
+    statuses beside those that any operation of its kind may answer (`runtime/openapi.py`). `query` and `headers` are what it
+    takes besides, and an unknown name in the query string is refused at the door (None: nothing is), `body` what it is sent.
+    `needs` is the role that a key must have (None: open to all); who forgets to name it has shut it to all but operators.
+    Of a route that is not `served`, the handler gets the function instead of its service.
     """
 
     method: str
     path: str
     handler: Handler
     summary: str = ""
-    statuses: tuple[int, ...] = (200,)
+    answers: Mapping[int, Answer] = field(default_factory=lambda: {200: Answer()})
+    refusals: tuple[int, ...] = ()
+    query: tuple[Parameter, ...] | None = ()
+    headers: tuple[Parameter, ...] = ()
+    body: Body | None = None
     needs: Role | None = Role.OPERATE
     served: bool = True
 
@@ -121,6 +127,8 @@ class Limits:
             raise HeadersTooLarge(f"{size} bytes of headers; at most {self.header_bytes} are taken")
 
 
+WISH_BYTES = 65_536
+INSTANCE_CHARACTERS = 500
 LIMITS = "observatory.limits"  # where a request's scope holds the limits of its function
 
 
@@ -207,7 +215,7 @@ def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | No
 
 
 def problem(error: ObservatoryError, instance: str | None = None) -> Response:
-    """RFC 9457 problem details of an error, with every fault; 503 says when to come again."""
+    """RFC 9457 problem details of an error, with every fault; `instance` is the path asked for. 503 says when to come again."""
     document: dict[str, Any] = {
         "type": f"urn:observatory:problem:{error.slug}",
         "title": (type(error).__doc__ or error.slug).strip().split("\n")[0],
@@ -215,7 +223,7 @@ def problem(error: ObservatoryError, instance: str | None = None) -> Response:
         "detail": error.message,
     }
     if instance is not None:
-        document["instance"] = instance
+        document["instance"] = quote(instance[:INSTANCE_CHARACTERS])
     if error.faults:
         document["faults"] = [fault.as_json() for fault in error.faults]
     headers = {"retry-after": str(error.retry_after_seconds)} if isinstance(error, Passing) else {}
@@ -226,21 +234,46 @@ def problem(error: ObservatoryError, instance: str | None = None) -> Response:
     return Response(orjson.dumps(document), error.status, headers, PROBLEM)
 
 
-def query_number(request: Request, name: str, default: int, least: int, most: int) -> int:
-    """A whole number of the query string within bounds. Raises MalformedRequest."""
-    text = request.query_params.get(name)
+async def read_wish(request: Request, name: str, most: int = WISH_BYTES) -> dict[str, Any]:
+    """The small body of a wish, `{}` without one, checked against its schema in `wishes.json`. Raises ContractViolation."""
+    from contracts import strict_json, validation
+
+    body = await read_body(request, most)
+    if body:
+        require_json(request)
+    document = strict_json.loads(body) if body else {}
+    validation.validate(f"wishes#{name}", document)
+    wish: dict[str, Any] = document
+    return wish
+
+
+# ---- the query string -------------------------------------------------------------------------------------------
+
+
+def query_number(request: Request, parameter: Parameter) -> int | None:
+    """The whole number that is given within its bounds, or its default. Raises MalformedRequest."""
+    text = request.query_params.get(parameter.name)
     if text is None:
-        return default
+        return parameter.schema.get("default")
+    least, most = parameter.schema["minimum"], parameter.schema["maximum"]
     if not (text.isascii() and text.lstrip("-").isdigit()) or len(text) > 18 or not least <= int(text) <= most:
-        raise MalformedRequest(f"{name}={text[:40]} is not usable", faults=[Fault(f"/{name}", f"a whole number from {least} to {most}")])
+        raise MalformedRequest(
+            f"{parameter.name}={text[:40]} is not usable", faults=[Fault(f"/{parameter.name}", f"a whole number from {least} to {most}")]
+        )
     return int(text)
 
 
-def refuse_unknown_query(request: Request, known: Sequence[str]) -> None:
-    """Raises MalformedRequest when the query string names what this operation does not know."""
+def check_query(request: Request, known: Sequence[Parameter]) -> None:
+    """Raises MalformedRequest when the query string names what this operation does not know, or one value twice."""
     if not request.scope["query_string"]:
         return
-    unknown = [name for name in request.query_params if name not in known]
-    if unknown:
-        faults = [Fault(f"/{name[:40]}", f"unknown; known are {', '.join(known) or 'none'}") for name in unknown]
-        raise MalformedRequest("the query string has unknown parameters", faults=faults)
+    parameters = {parameter.name: parameter for parameter in known}
+    given = [name for name, _ in request.query_params.multi_items()]
+    faults = [Fault(f"/{name[:40]}", f"unknown; known are {', '.join(parameters) or 'none'}") for name in given if name not in parameters]
+    faults += [
+        Fault(f"/{name}", "given more than once")
+        for name, parameter in parameters.items()
+        if given.count(name) > 1 and not parameter.is_list
+    ]
+    if faults:
+        raise MalformedRequest("the query string is not usable", faults=faults)

@@ -15,11 +15,11 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from contracts import validation
 from contracts.event import Event
-from contracts.job import JobRequest
+from contracts.job import Job, JobRequest
 from contracts.statistics import fold
 from functions.runtime.data_folder import DATABASE
 from functions.stores.backends.sqlite_database import MIGRATIONS
@@ -32,6 +32,7 @@ from functions.stores.moves import Ending
 MADE_BY = 1  # raise it when other jobs are wanted: kept folders of another number are not used
 SPAN_SECONDS = 5 * 86_400
 BATCH = 1_000
+QUEUES = ("default", "bulk", "io")
 FOLD_EVERY = 10
 
 Say = Callable[[str], None]
@@ -42,15 +43,48 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "observatory-bench"
 
 
-def filled_folder(jobs: int, cache: Path, say: Say) -> Path:
+class Likeness(Protocol):
+    """What the jobs of a store are like; `name` tells kept folders apart."""
+
+    name: str
+
+    def request(self, chance: random.Random) -> JobRequest: ...
+    def ending(self, job: Job, chance: random.Random) -> Ending: ...
+
+
+class PlainJobs:
+    """Most do nothing, and hardly one says a word."""
+
+    name = "plain"
+
+    def request(self, chance: random.Random) -> JobRequest:
+        kind = chance.random()
+        if kind < 0.7:
+            return JobRequest("demo.noop", {}, max_attempts=1)
+        if kind < 0.9:
+            return JobRequest("text.statistics", {"text": "a few words"}, queue="bulk", max_attempts=1)
+        return JobRequest("demo.noop", {"echo": chance.randrange(1_000_000)}, max_attempts=1, tags=["nightly"])
+
+    def ending(self, job: Job, chance: random.Random) -> Ending:
+        ran, kind = chance.randrange(20, 40_000), chance.random()
+        if kind < 0.01:
+            return Ending(job.id, job.lease_token, "cancelled", ran_micros=ran, instance="filling", worker="worker-1")
+        if kind < 0.04:
+            error = {"type": "ValueError", "message": "the input was not as expected", "traceback": None}
+            return Ending(job.id, job.lease_token, "failed", error=error, ran_micros=ran, instance="filling", worker="worker-1")
+        return Ending(job.id, job.lease_token, "succeeded", result={"words": 3}, ran_micros=ran, instance="filling", worker="worker-1")
+
+
+def filled_folder(jobs: int, cache: Path, say: Say, likeness: Likeness | None = None) -> Path:
     """The kept data folder with so many ended jobs; it is made when it is not there."""
-    folder = cache / f"{jobs}-jobs-{_layout()}"
+    like = likeness or PlainJobs()
+    folder = cache / f"{jobs}-{like.name}-jobs-{_layout()}"
     if (folder / "made").exists():
         return folder
     say(f"making a store with {jobs:,} ended jobs in {folder} (once; some 6 minutes a million)")
     making = Path(tempfile.mkdtemp(prefix="making-", dir=_made(cache)))
     try:
-        asyncio.run(_fill(making / DATABASE, jobs, say))
+        asyncio.run(_fill(making / DATABASE, jobs, say, like))
         (making / "made").write_text(json.dumps({"jobs": jobs}))
         making.rename(folder)
     except BaseException:
@@ -95,7 +129,7 @@ class _PastDays:
         self.now += micros
 
 
-async def _fill(path: Path, jobs: int, say: Say) -> None:
+async def _fill(path: Path, jobs: int, say: Say, like: Likeness) -> None:
     clock = _PastDays()
     chance = random.Random(4)
     store = SqliteJobStore.at(path, check=validation.validate_event, clock=clock, uniform=chance.random)
@@ -106,7 +140,7 @@ async def _fill(path: Path, jobs: int, say: Say) -> None:
     folded, done, began = 0, 0, time.monotonic()
     batches = -(-jobs // BATCH)
     for number in range(batches):
-        await _live(store, clock, chance, min(BATCH, jobs - done))
+        await _live(store, clock, chance, min(BATCH, jobs - done), like)
         done += min(BATCH, jobs - done)
         clock.pass_micros(SPAN_SECONDS * 1_000_000 // batches)
         if number % FOLD_EVERY == FOLD_EVERY - 1 or done == jobs:
@@ -118,33 +152,22 @@ async def _fill(path: Path, jobs: int, say: Say) -> None:
     _settle(path)
 
 
-async def _live(store: SqliteJobStore, clock: _PastDays, chance: random.Random, jobs: int) -> None:
+async def _live(store: SqliteJobStore, clock: _PastDays, chance: random.Random, jobs: int, like: Likeness) -> None:
     """A batch of jobs from submission to end."""
-    await store.submit([_request(chance) for _ in range(jobs)])
+    await store.submit([like.request(chance) for _ in range(jobs)])
     clock.pass_micros(chance.randrange(2_000, 90_000))
-    for queue in ("default", "bulk"):
-        claimed = await store.claim(queue, jobs, worker="worker-1", instance="filling", lease_seconds=15)
-        clock.pass_micros(chance.randrange(1_000, 60_000))
-        await store.end_attempts([_ending(job.id, job.lease_token, chance) for job in claimed])
-
-
-def _request(chance: random.Random) -> JobRequest:
-    kind = chance.random()
-    if kind < 0.7:
-        return JobRequest("demo.noop", {}, max_attempts=1)
-    if kind < 0.9:
-        return JobRequest("text.statistics", {"text": "a few words"}, queue="bulk", max_attempts=1)
-    return JobRequest("demo.noop", {"echo": chance.randrange(1_000_000)}, max_attempts=1, tags=["nightly"])
-
-
-def _ending(job_id: str, lease_token: int, chance: random.Random) -> Ending:
-    ran, kind = chance.randrange(20, 40_000), chance.random()
-    if kind < 0.01:
-        return Ending(job_id, lease_token, "cancelled", ran_micros=ran, instance="filling", worker="worker-1")
-    if kind < 0.04:
-        error = {"type": "ValueError", "message": "the input was not as expected", "traceback": None}
-        return Ending(job_id, lease_token, "failed", error=error, ran_micros=ran, instance="filling", worker="worker-1")
-    return Ending(job_id, lease_token, "succeeded", result={"words": 3}, ran_micros=ran, instance="filling", worker="worker-1")
+    again = True
+    while again:
+        again = False
+        for queue in QUEUES:
+            claimed = await store.claim(queue, jobs, worker="worker-1", instance="filling", lease_seconds=15)
+            clock.pass_micros(chance.randrange(1_000, 60_000))
+            outcomes = await store.end_attempts([like.ending(job, chance) for job in claimed])
+            again |= any(job.attempts_allowed > 1 for job, outcome in zip(claimed, outcomes, strict=True) if outcome == "failed")
+        if again:
+            clock.pass_micros(1_000_000)
+            while (await store.tick()).more:
+                pass
 
 
 async def _fold(stats: SqliteStatsStore, committed: list[Event], after: int) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from tests.support.description import check_answer
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,11 +74,20 @@ class System:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def request(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> "Answer":
-        """An HTTP request; a body that is not bytes is sent as JSON. An error status is an answer, too."""
+        """An HTTP request; a body that is not bytes is sent as JSON. An error status is an answer, too.
+
+        Every answer is held against the OpenAPI document.
+        """
         sent = {**({"content-type": "application/json"} if body is not None else {}), **(headers or {})}
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        answer = self._answer(Request(self.url + path, data, sent, method=method))
+        check_answer(method, path, answer.status, answer.headers, answer.body)
+        return answer
+
+    @staticmethod
+    def _answer(request: Request) -> "Answer":
         try:
-            with urlopen(Request(self.url + path, data, sent, method=method), timeout=90) as response:
+            with urlopen(request, timeout=90) as response:
                 return Answer(response.status, dict(response.headers), response.read())
         except HTTPError as error:
             with error:
