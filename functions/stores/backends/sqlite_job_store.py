@@ -32,6 +32,7 @@ from functions.stores.backends.sqlite_search import SqliteSearch
 from functions.stores.backends.sqlite_state import SqlWrite, StateWrite, WriterState
 from functions.stores.bulk import BulkOperation, BulkState
 from functions.stores.clock import Clock, MonotonicClock, wall_clock
+from functions.stores.cursors import decode_numbers, encode_cursor
 from functions.stores.job_store import (
     Committed,
     DeadLetter,
@@ -371,9 +372,9 @@ class SqliteJobStore:
         return await self.database.read(lambda connection: reading.statuses(connection, job_ids))
 
     async def jobs(self, where: Query, limit: int, cursor: str | None) -> JobPage:
-        before, now = (ABOVE_ALL, self.now()) if cursor is None else reading.decode_numbers(cursor)
+        before, now = (ABOVE_ALL, self.now()) if cursor is None else decode_numbers(cursor)
         found = await self.search.find(where, now, before, limit + 1)
-        following = reading.encode_cursor(f"{found.jobs[limit - 1][0]}-{now}") if len(found.jobs) > limit else None
+        following = encode_cursor(f"{found.jobs[limit - 1][0]}-{now}") if len(found.jobs) > limit else None
         return JobPage([job for _, job in found.jobs[:limit]], following, found.indexed_to, found.head)
 
     async def open_search(self, shown: Callable[[str, Any], Any], version: str) -> None:

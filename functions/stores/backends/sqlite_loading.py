@@ -20,8 +20,8 @@ def load(connection: sqlite3.Connection, state: WriterState, needs: cmd.Needs, u
     """Fills the unit with what its commands asked for."""
     if needs.keys:
         _reserve_keys(connection, needs, unit)
-    if needs.job_ids:
-        _load_jobs(connection, state, unit, needs.job_ids)
+    if ids := needs.job_ids | needs.ending | needs.looked_at:
+        _load_jobs(connection, state, unit, ids)
         needs.uniques.update((job.type, job.unique_key) for job in unit.jobs.values() if job.unique_key is not None)
     if needs.uniques:
         _load_uniques(connection, state, needs, unit)

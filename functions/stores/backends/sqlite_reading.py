@@ -1,46 +1,19 @@
 """The statements of readers on SQLite. Each function gets a connection inside a read transaction: one snapshot."""
 
-import base64
-import binascii
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
-from contracts.errors import Fault, JobNotFound, MalformedRequest
+from contracts.errors import JobNotFound
 from contracts.event import Event
 from contracts.job import Attempt, Job
 from contracts.times import to_rfc3339
 from functions.stores.backends import sqlite_rows as rows
 from functions.stores.backends.sqlite_database import one
+from functions.stores.cursors import decode_cursor, encode_cursor
 from functions.stores.job_store import DeadLetter, Family, Page, QueueState
-
-
-def encode_cursor(value: str | int) -> str:
-    """An opaque cursor."""
-    return base64.urlsafe_b64encode(str(value).encode()).decode().rstrip("=")
-
-
-def decode_cursor(cursor: str) -> str:
-    """Raises MalformedRequest for what was not made by encode_cursor."""
-    try:
-        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise _bad_cursor() from None
-
-
-def decode_numbers(cursor: str) -> tuple[int, int]:
-    """The two numbers of a cursor `NUMBER-NUMBER`."""
-    parts = decode_cursor(cursor).split("-")
-    if len(parts) != 2 or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
-        raise _bad_cursor()
-    return int(parts[0]), int(parts[1])
-
-
-def _bad_cursor() -> MalformedRequest:
-    return MalformedRequest("the cursor is not one that a list answered", faults=[Fault("/cursor", "use next_cursor as it was given")])
-
 
 # ---- jobs -------------------------------------------------------------------------------------------------------
 

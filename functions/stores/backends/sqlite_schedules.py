@@ -15,7 +15,7 @@ from contracts.schedule import Schedule
 from contracts.timing import Timing
 from functions.stores import commands as cmd
 from functions.stores.backends.sqlite_database import one, write_rows
-from functions.stores.backends.sqlite_reading import decode_cursor, encode_cursor
+from functions.stores.cursors import decode_cursor, encode_cursor
 from functions.stores.job_store import Page
 
 _COLUMNS = "name, definition, paused, next_at, last_at, last_job_id"

@@ -26,7 +26,7 @@ class BulkStep(Command):
     def needs(self, needs: Needs, unit: Unit) -> None:
         needs.operations.add(self.operation)
         if self.action != "rerun":
-            needs.job_ids.update(self.job_ids)
+            needs.ending.update(self.job_ids)
 
     def apply(self, unit: Unit) -> BulkState | None:
         state = unit.operations.get(self.operation)

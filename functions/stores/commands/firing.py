@@ -58,7 +58,7 @@ def plan(schedule: Schedule, needs: Needs, unit: Unit, resolve: Resolve) -> Firi
     if firing.request is not None:
         ask_for(firing.request, needs)
         if schedule.last_job_id is not None and schedule.overlap == "skip":
-            needs.job_ids.add(schedule.last_job_id)
+            needs.looked_at.add(schedule.last_job_id)
         for index in range(min(len(firing.dues), 1 if schedule.overlap == "skip" else len(firing.dues))):
             firing.job_ids.append(unit.ids.next(unit.now))
             needs.keys.append((firing.key(index), firing.job_ids[index], FINGERPRINT))

@@ -43,7 +43,7 @@ class EndAttempts(Command):
     endings: Sequence[Ending]
 
     def needs(self, needs: Needs, unit: Unit) -> None:
-        needs.job_ids.update(ending.job_id for ending in self.endings)
+        needs.ending.update(ending.job_id for ending in self.endings)
 
     def apply(self, unit: Unit) -> list[str | ObservatoryError]:
         return each(self.endings, lambda ending: self._one(unit, ending))
@@ -89,7 +89,7 @@ class Release(Command):
     reason: str
 
     def needs(self, needs: Needs, unit: Unit) -> None:
-        needs.job_ids.update(job_id for job_id, _ in self.leases)
+        needs.ending.update(job_id for job_id, _ in self.leases)
 
     def apply(self, unit: Unit) -> int:
         done = 0

@@ -28,8 +28,8 @@ class Submit(Command):
             if request.unique_key is not None:
                 needs.uniques.add((request.type, request.unique_key))
             if request.parent_id is not None:
-                needs.job_ids.add(request.parent_id)
-            needs.job_ids.update(parent for parent in request.depends_on if not parent.startswith("#"))
+                needs.looked_at.add(request.parent_id)
+            needs.looked_at.update(parent for parent in request.depends_on if not parent.startswith("#"))
 
     def apply(self, unit: Unit) -> list[Submitted | ObservatoryError]:
         results: list[Submitted | ObservatoryError] = []

@@ -22,6 +22,7 @@ class TickCommand(Command):
     firings_left: bool = False
 
     def needs(self, needs: Needs, unit: Unit) -> None:
+        self.firings, self.firings_left = [], False  # a transaction that is tried again begins anew
         needs.tick = max(needs.tick, self.limit)
         needs.rescue_all |= self.rescue_all
         if self.resolve is not None:

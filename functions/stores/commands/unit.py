@@ -25,7 +25,9 @@ MINUTE = 60_000_000
 class Needs:
     """What the commands of one transaction must find loaded."""
 
-    job_ids: set[str] = field(default_factory=set)
+    job_ids: set[str] = field(default_factory=set)  # jobs to be changed
+    ending: set[str] = field(default_factory=set)  # jobs to be changed that may end by it, and so settle their children
+    looked_at: set[str] = field(default_factory=set)  # jobs that decide and are not changed; they must not end meanwhile
     keys: list[tuple[str, str, bytes]] = field(default_factory=list)  # key, job id, fingerprint: reserved if free
     uniques: set[tuple[str, str]] = field(default_factory=set)
     effects: set[tuple[str, str]] = field(default_factory=set)

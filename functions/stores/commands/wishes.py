@@ -18,7 +18,7 @@ class CancelJobs(Command):
     reason: str | None
 
     def needs(self, needs: Needs, unit: Unit) -> None:
-        needs.job_ids.update(self.job_ids)
+        needs.ending.update(self.job_ids)
 
     def apply(self, unit: Unit) -> list[Job | ObservatoryError]:
         return each(self.job_ids, lambda job_id: self._one(unit, job_id))
