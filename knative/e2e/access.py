@@ -50,18 +50,9 @@ def names_by_port() -> dict[int, str]:
 
 def operations() -> list[tuple[str, str, str]]:
     """(method, path, function) of every operation that a function owns, from the OpenAPI document."""
-    from functions.dead_letter.main import app as dead_letter
-    from functions.gateway.main import app as gateway
-    from functions.read_model.main import app as read_model
-    from functions.runtime.openapi import document
+    from functions.runtime.openapi import routes
 
-    paths = document([gateway, read_model, dead_letter])["paths"]
-    return [
-        (method.upper(), path, operation["x-function"])
-        for path, methods in paths.items()
-        for method, operation in methods.items()
-        if path.startswith("/v1")
-    ]
+    return [(route.method, route.path, owner) for owner, route in routes() if route.path.startswith("/v1")]
 
 
 def proxy_configuration(owned: Iterable[tuple[str, str, str]]) -> str:
