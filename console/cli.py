@@ -43,6 +43,7 @@ VERBS = (
     Verb("events", "console.verbs.events", "what happened, or happens"),
     Verb("alerts", "console.verbs.alerts", "what deserves attention, and what to do about it"),
     Verb("dead-letters", "console.verbs.dead_letters", "events that no function could handle"),
+    Verb("contexts", "console.verbs.contexts", "servers by name: list, add, use, remove"),
     Verb("key", "console.verbs.key", "make an API key, and the server's setting for it"),
     Verb("rebuild", "console.verbs.rebuild", "hold table and statistics against the log, and mend them"),
     Verb("doctor", "console.verbs.doctor", "what is wrong, and how to mend it"),
@@ -70,6 +71,7 @@ def common_options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     group = parser.add_argument_group("everywhere")
     group.add_argument("--url", metavar="URL", help="the server (OBSERVATORY_URL; http://127.0.0.1:8080)")
+    group.add_argument("--context", metavar="NAME", dest="context", help="the server by its name (OBSERVATORY_CONTEXT; see the verb contexts)")
     group.add_argument("--json", action="store_true", dest="as_json", help="answer in JSON")
     return parser
 
@@ -124,7 +126,7 @@ def dispatch(argv: Sequence[str]) -> int:
     arguments = _arguments(module, verb, given.rest, argparse.Namespace(**before))
     from console.session import Session
 
-    session = Session(url=getattr(arguments, "url", None), as_json=getattr(arguments, "as_json", False))
+    session = Session.of(arguments)
     code = module.run(session, arguments)
     session.flush()
     return int(code)
@@ -132,26 +134,20 @@ def dispatch(argv: Sequence[str]) -> int:
 
 def _console(top: Parser, given: argparse.Namespace) -> int:
     """Without a verb: the terminal console, or the help where there is no terminal."""
-    from console.api.addresses import base_url
+    from console import contexts
 
-    url = base_url(getattr(given, "url", None) or environment.server_url())
+    server = contexts.server(getattr(given, "url", None), getattr(given, "context", None))
     if given.once is not None or getattr(given, "as_json", False):
         from console.once import show
 
-        return show(url, given.once or "", given.size, as_json=getattr(given, "as_json", False))
+        return show(server, given.once or "", given.size, as_json=getattr(given, "as_json", False))
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         top.print_help()
         sys.stderr.write("\nThis is no terminal, so the console was not opened; --once prints one frame of it.\n")
         return exits.USAGE
     from console.loop import start
 
-    return start(url, given.theme, _where_from(given))
-
-
-def _where_from(given: argparse.Namespace) -> str:
-    if getattr(given, "url", None):
-        return "given by --url"
-    return "given by OBSERVATORY_URL" if environment.server_url_is_given() else "where make run listens (OBSERVATORY_URL or --url name another)"
+    return start(server, given.theme)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -199,7 +195,7 @@ def _report(error: Exception, code: int, as_json: bool) -> None:
     for pointer, detail in faults:
         sys.stderr.write(clean(f"  {pointer or 'the whole'}: {detail}") + "\n")
     if getattr(error, "status", None) == 401:
-        sys.stderr.write("the command line sends the key that OBSERVATORY_API_KEY holds\n")
+        sys.stderr.write("the command line sends the key of the context (contexts add NAME URL --key), or what OBSERVATORY_API_KEY holds\n")
     if code == exits.INTERNAL and not environment.wants_tracebacks():
         sys.stderr.write("this is a fault of the console; OBSERVATORY_DEBUG=1 shows where\n")
 

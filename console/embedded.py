@@ -18,7 +18,7 @@ def ensure_running(session: Session) -> None:
     try:
         session.client.get("/health/readiness")
     except ServerUnreachable:
-        if session.url_is_given:
+        if session.server.is_given:
             raise  # the address was given: it is not ours to start
     else:
         session.note(f"the system runs at {session.url}")

@@ -3,7 +3,6 @@
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 from contracts.errors import ConfigurationError
 
@@ -33,12 +32,22 @@ def api_key() -> str | None:
     Raises ConfigurationError, which does not say what stands there.
     """
     key = os.environ.get("OBSERVATORY_API_KEY", "").strip()
-    if key and not _KEY.fullmatch(key):
+    return checked_key(key, "OBSERVATORY_API_KEY") if key else None
+
+
+def checked_key(key: str, where: str) -> str:
+    """A key that a header can carry. Raises ConfigurationError, which does not say what stands there."""
+    if not _KEY.fullmatch(key):
         raise ConfigurationError(
-            "OBSERVATORY_API_KEY is no key: it takes letters, digits and -._~+/= (RFC 6750). "
+            f"{where} is no key: it takes letters, digits and -._~+/= (RFC 6750). "
             "An entry with colons belongs into OBSERVATORY_API_KEYS, the server's setting"
         )
-    return key or None
+    return key
+
+
+def context() -> str:
+    """OBSERVATORY_CONTEXT: the named context that is meant; empty for none."""
+    return os.environ.get("OBSERVATORY_CONTEXT", "").strip()
 
 
 def api_keys() -> str:
@@ -80,8 +89,8 @@ def name() -> str:
 
 
 def colour() -> str:
-    """OBSERVATORY_COLOUR: the colour behind that name (blue, green, red, yellow, magenta, cyan, grey)."""
-    return os.environ.get("OBSERVATORY_COLOUR", "").strip().lower() or "blue"
+    """OBSERVATORY_COLOUR: the colour behind that name (blue, green, red, yellow, magenta, cyan, grey); empty: not given."""
+    return os.environ.get("OBSERVATORY_COLOUR", "").strip().lower()
 
 
 def has_unicode() -> bool:
@@ -97,44 +106,7 @@ def has_light_ground() -> bool:
     return ground.isdigit() and int(ground) in (7, *range(9, 16))
 
 
-def configuration_file() -> Path:
-    """`console.json` in the user's configuration folder (XDG Base Directory Specification): contexts and saved filters."""
+def configuration_folder() -> Path:
+    """Where the user's own files lie (XDG Base Directory Specification)."""
     base = os.environ.get("XDG_CONFIG_HOME", "").strip() or Path.home() / ".config"
-    return Path(base) / "observatory" / "console.json"
-
-
-def contexts() -> dict[str, str]:
-    """Named servers: name -> URL."""
-    return {name: url for name, url in _configuration().get("contexts", {}).items() if isinstance(url, str)}
-
-
-def kept_filters() -> dict[str, str]:
-    """Saved filters: name -> query."""
-    return {name: query for name, query in _configuration().get("filters", {}).items() if isinstance(query, str)}
-
-
-def keep_filters(filters: dict[str, str]) -> None:
-    """Saves filters beside the contexts; a folder that cannot be written is no reason to stop."""
-    _keep({**_configuration(), "filters": filters})
-
-
-def _configuration() -> dict[str, Any]:
-    import json
-
-    try:
-        found = json.loads(configuration_file().read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _keep(document: dict[str, Any]) -> None:
-    import contextlib
-    import json
-
-    path = configuration_file()
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        fresh.replace(path)
+    return Path(base) / "observatory"

@@ -23,8 +23,8 @@ AT_ONCE = 4
 class Link:
     """`post` takes messages from this thread; it must not block."""
 
-    def __init__(self, url: str, post: Callable[[Message], None]) -> None:
-        self._url, self._post = url, post
+    def __init__(self, url: str, key: str | None, post: Callable[[Message], None]) -> None:
+        self._url, self._key, self._post = url, key, post
         self._wants: frozenset[Want] = frozenset()
         self._read_at: dict[Want, float] = {}
         self._stirred_at = 0.0
@@ -79,7 +79,7 @@ class Link:
         from console.api.async_client import AsyncClient
         from console.api.exchange import Patience
 
-        self._client = AsyncClient(self._url, timeout=TIMEOUT_SECONDS, patience=Patience(0.0, 0.0))
+        self._client = AsyncClient(self._url, self._key, timeout=TIMEOUT_SECONDS, patience=Patience(0.0, 0.0))
         for work in self._early:
             work()
         self._hold(asyncio.ensure_future(self._read_on()))

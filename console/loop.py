@@ -5,7 +5,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from console import environment, exits
+from console import contexts, environment, exits, filters
+from console.contexts import Server
 from console.render import render
 from console.state import Act, Connect, Copy, Effect, Keep, Launch, Message, Quit, Redraw, Refresh, Resized, State, Ticked
 from console.theme import Theme
@@ -22,6 +23,7 @@ class Loop:
 
     state: State
     screen: Any
+    server: Server
     inbox: "queue.SimpleQueue[Message]" = field(default_factory=queue.SimpleQueue)
     link: Any = None  # a Link, and a Launcher: made after the first frame, for their imports take as long as it may
     launcher: Any = None
@@ -31,7 +33,7 @@ class Loop:
         """Until the person leaves; the exit code."""
         with self.screen.open():
             self.screen.draw(render(self.state), self.state.theme)
-            self._connect(self.state.url)
+            self._connect(self.server)
             next_tick = 0.0
             while not self.over:
                 now = time.monotonic()
@@ -77,11 +79,11 @@ class Loop:
                 self.screen.copy(text)
             case Act():
                 self.link.act(effect)
-            case Connect(url, _):
+            case Connect(url, name):
                 self.link.stop()
-                self._connect(url)
-            case Keep(filters):
-                environment.keep_filters(dict(filters))
+                self._connect(contexts.server(name=name) if name in contexts.known() else contexts.server(url))
+            case Keep(kept):
+                filters.keep(dict(kept))
             case Launch():
                 self._launch()
 
@@ -96,10 +98,10 @@ class Loop:
         self.launcher = self.launcher or Launcher()
         self._take(self.launcher.start(self.state.url))
 
-    def _connect(self, url: str) -> None:
+    def _connect(self, server: Server) -> None:
         from console.link import Link
 
-        self.link = Link(url, self._post)
+        self.link = Link(server.url, server.key, self._post)
         self.link.start()
         self.link.want(frozenset(wants(self.state)))
 
@@ -108,23 +110,23 @@ class Loop:
         self.screen.wake()
 
 
-def start(url: str, theme_name: str = "auto", looked_at: str = "") -> int:
-    """Opens the console on this terminal. `looked_at` says where the address comes from. Returns the exit code."""
+def start(server: Server, theme_name: str = "auto") -> int:
+    """Opens the console on this terminal. Returns the exit code."""
     from console.terminal import Screen
 
     screen = Screen()
     columns, lines = screen.size
     state = State(
-        url=url, name=environment.name(), columns=columns, lines=lines, now=time.monotonic(), wall=time.time(),
-        theme=theme_of(theme_name, screen.colours), ascii_only=not environment.has_unicode(),
-        filters=tuple(environment.kept_filters().items()), contexts=tuple(environment.contexts().items()),
-        data_folder=str(environment.data_folder().resolve()), looked_at=looked_at,
+        url=server.url, name=environment.name() or server.context, columns=columns, lines=lines, now=time.monotonic(), wall=time.time(),
+        theme=theme_of(theme_name, screen.colours, environment.colour() or server.colour), ascii_only=not environment.has_unicode(),
+        filters=tuple(filters.kept().items()), contexts=tuple((name, context.url) for name, context in contexts.known().items()),
+        data_folder=str(environment.data_folder().resolve()), looked_at=server.origin,
     )  # fmt: skip
-    return Loop(state, screen).run()
+    return Loop(state, screen, server).run()
 
 
-def theme_of(name: str, depth: int) -> Theme:
+def theme_of(name: str, depth: int, colour: str) -> Theme:
     """`dark`, `light`, or `auto`: light where COLORFGBG says that the ground is."""
     light = name == "light" or (name == "auto" and environment.has_light_ground())
-    return Theme(depth, light, environment.colour())
+    return Theme(depth, light, colour or "blue")
 

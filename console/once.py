@@ -9,6 +9,7 @@ from typing import Any
 from console import environment, exits
 from console.api.async_client import AsyncClient
 from console.api.exchange import Patience
+from console.contexts import Server
 from console.prompts import run
 from console.render import render
 from console.state import Received, State
@@ -16,17 +17,17 @@ from console.theme import Theme
 from console.update import update, wants
 
 
-def show(url: str, words: str, size: tuple[int, int], *, as_json: bool) -> int:
+def show(server: Server, words: str, size: tuple[int, int], *, as_json: bool) -> int:
     """Prints the screen that `words` name as in the palette (`jobs state:failed`); the exit code. Raises ObservatoryError."""
     import asyncio
 
-    return asyncio.run(_show(url, words, size, as_json))
+    return asyncio.run(_show(server, words, size, as_json))
 
 
-async def _show(url: str, words: str, size: tuple[int, int], as_json: bool) -> int:
+async def _show(server: Server, words: str, size: tuple[int, int], as_json: bool) -> int:
     now = time.monotonic()
-    state = State(url, environment.name(), *size, now=now, wall=time.time(), theme=Theme(0), ascii_only=not environment.has_unicode())
-    async with AsyncClient(url, patience=Patience(0.5, 2.0)) as client:
+    state = State(server.url, environment.name() or server.context, *size, now=now, wall=time.time(), theme=Theme(0), ascii_only=not environment.has_unicode())
+    async with AsyncClient(server.url, server.key, patience=Patience(0.5, 2.0)) as client:
         if words:
             state = replace(run(state, words)[0])
             if state.note is not None:

@@ -1,5 +1,6 @@
 """What a verb works with: the client, and where its words go."""
 
+import argparse
 import json
 import shutil
 import sys
@@ -7,7 +8,8 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from console import environment
+from console import contexts, environment
+from console.contexts import Server
 from console.text import Column, Painter, Row, clean, table
 
 if TYPE_CHECKING:
@@ -17,21 +19,32 @@ if TYPE_CHECKING:
 class Session:
     """One run of the command line. Answers go to standard output, all else to standard error."""
 
-    def __init__(self, *, url: str | None = None, as_json: bool = False) -> None:
-        from console.api.addresses import base_url
-
+    def __init__(self, *, url: str | None = None, context: str | None = None, as_json: bool = False) -> None:
         self.as_json = as_json
-        self.url_is_given = url is not None or environment.server_url_is_given()
-        self.url = base_url(url or environment.server_url())
+        self._named = url, context
         self.paint = Painter(sys.stdout.isatty() and environment.wants_colour())
         self.room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> "Session":
+        """By the options that every verb has."""
+        return cls(**{name: getattr(arguments, name) for name in ("url", "context", "as_json") if hasattr(arguments, name)})
+
+    @cached_property
+    def server(self) -> Server:
+        """The server that is meant, looked up on first use: verbs that ask none need no usable configuration."""
+        return contexts.server(*self._named)
+
+    @property
+    def url(self) -> str:
+        return self.server.url
 
     @cached_property
     def client(self) -> "Client":
         """The client, made on first use. Its patience is short while nobody answers: a person waits."""
         from console.client import Client, Patience
 
-        return Client(self.url, patience=Patience(unreachable_seconds=0.5, unavailable_seconds=15.0))
+        return Client(self.url, self.server.key, patience=Patience(unreachable_seconds=0.5, unavailable_seconds=15.0))
 
     def say(self, line: str = "") -> None:
         """A line of the answer; clean it first when it holds text from jobs."""

@@ -72,6 +72,15 @@ class Client:
         self._timeout = timeout
         self._http = httpx.Client(**connection.options(self.url, key or environment.api_key(), timeout))
 
+    @classmethod
+    def from_context(cls, name: str | None = None, *, timeout: float = 30.0, patience: Patience | None = None) -> "Client":
+        """A client of a named context with its key (console.contexts); without a name of the server that the command line
+        would mean. Raises ConfigurationError."""
+        from console import contexts
+
+        server = contexts.server(name=name)
+        return cls(server.url, server.key, timeout, patience)
+
     def __enter__(self) -> "Client":
         return self
 

@@ -69,7 +69,7 @@ def find_task(given: argparse.Namespace) -> FindTask:
     """The server's catalogue says what a type takes."""
 
     def find(kind: str) -> Definition | None:
-        tasks = Session(url=getattr(given, "url", None)).client.tasks()
+        tasks = Session.of(given).client.tasks()
         found = next((task for task in tasks if task["type"] == kind), None)
         if found is None:
             raise unknown_task(kind, [task["type"] for task in tasks])

@@ -17,7 +17,8 @@ NOWHERE = "http://127.0.0.1:9"
 
 def console(system: System | str, *arguments: str, stdin: str = "", environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     url = system if isinstance(system, str) else system.url
-    variables = {**{k: v for k, v in os.environ.items() if not k.startswith("OBSERVATORY_")}, "OBSERVATORY_URL": url, "NO_COLOR": "1", **(environment or {})}
+    ours = {"OBSERVATORY_URL": url, "NO_COLOR": "1", "XDG_CONFIG_HOME": "/nonexistent"}
+    variables = {**{k: v for k, v in os.environ.items() if not k.startswith("OBSERVATORY_")}, **ours, **(environment or {})}
     return subprocess.run([sys.executable, "-m", "console", *arguments], cwd=ROOT, env=variables, input=stdin, capture_output=True, text=True, timeout=60)
 
 
