@@ -1,25 +1,26 @@
 """Read model: jobs, timelines, events, statistics, alerts and the live stream, read from the stores. It writes nothing."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from contracts.alerts import Rules
 from contracts.catalogue import Catalogue
-from contracts.errors import NotFound
+from contracts.errors import NotFound, Passing
 from contracts.event import Event
 from contracts.job import Job, JobStatus
 from contracts.query import EVERYTHING, Query
 from contracts.schedule import Schedule
 from contracts.statistics import ALL_TIME, MEASURES, MINUTE_MICROS, WINDOWS_MINUTES, Figures, State, Window, rates
 from contracts.times import MICROSECONDS, optional_rfc3339, to_rfc3339
-from functions.read_model import contract_list, dead_letter_view
+from functions.read_model import contract_list, dead_letter_view, function_view
 from functions.read_model.auditing import Auditor
 from functions.read_model.graph import graph
 from functions.read_model.stream import Hub
 from functions.read_model.why_waiting import why_waiting
 from functions.runtime.alerting import Watch
 from functions.runtime.redaction import Redactor
+from functions.stores.instances import Instance
 from functions.stores.job_store import JobPage, JobStore, QueueState
 from functions.stores.stats_store import Reading, StatsStore
 
@@ -34,11 +35,20 @@ FUNCTIONS = {
 }
 
 Document = dict[str, Any]
-Instances = Callable[[], Sequence[Document]]
+Instances = Callable[[], Awaitable[Sequence[Instance]]]
+
+
+class Pods(Protocol):
+    async def count(self) -> Mapping[str, int]:
+        """function -> pods that run or start. Raises Passing."""
+
+
+async def nobody() -> Sequence[Instance]:
+    return ()
 
 
 class ReadModel:
-    """Everything that can be asked. `instances` tells of running functions: ``{"function": name, ...}`` each."""
+    """Everything that can be asked. `instances` tells of functions' processes, `pods` counts their pods on a cluster."""
 
     def __init__(
         self,
@@ -50,13 +60,15 @@ class ReadModel:
         redactor: Redactor | None = None,
         hub: Hub | None = None,
         streams_max: int = 500,
-        instances: Instances = tuple,
+        instances: Instances = nobody,
+        pods: Pods | None = None,
         hosted: bool = False,
         auditor: Auditor | None = None,
         rules: Rules | None = None,
     ) -> None:
         self.name, self.hosted = name, hosted
         self._store, self._stats, self._catalogue, self._instances = store, stats, catalogue, instances
+        self._pods = pods
         self._redactor = redactor or Redactor(catalogue)
         self.auditor = auditor or Auditor({})
         self._watch = Watch(store, stats, rules)
@@ -215,11 +227,20 @@ class ReadModel:
         """With headers and what was kept, as far as it may be shown. Raises NotFound."""
         return dead_letter_view.shown(await self._store.dead_letter(letter_id), self._redactor)
 
-    def functions(self) -> Document:
-        found: dict[str, list[Document]] = {name: [] for name in FUNCTIONS}
-        for instance in self._instances():
-            found.setdefault(instance["function"], []).append(instance)
-        return self._list([{"name": name, "does": FUNCTIONS.get(name), "instances": known} for name, known in found.items()])
+    async def functions(self) -> Document:
+        """Each function with its instances that live, its pods (on a cluster), and how its last cold starts went."""
+        records, pods = await asyncio.gather(self._instances(), self._count_pods())
+        names = dict.fromkeys((*FUNCTIONS, *(record.function for record in records)))
+        return self._list([function_view.shown(name, FUNCTIONS.get(name), records, pods) for name in names])
+
+    async def _count_pods(self) -> Mapping[str, int] | None:
+        """None where there are no pods, or nobody tells."""
+        if self._pods is None:
+            return None
+        try:
+            return await self._pods.count()
+        except Passing:
+            return None
 
     async def overview(self) -> Document:
         """What the index page shows."""

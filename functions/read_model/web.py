@@ -175,7 +175,7 @@ async def list_tasks(model: ReadModel, request: Request) -> Response:
 
 
 async def list_functions(model: ReadModel, request: Request) -> Response:
-    return json_response(model.functions())
+    return json_response(await model.functions())
 
 
 async def list_contracts(model: ReadModel, request: Request) -> Response:

@@ -10,7 +10,7 @@ import signal
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,6 +22,9 @@ from functions.runtime.description import Answer
 from functions.runtime.entrance import METRICS, Door, Entrance
 from functions.runtime.http import Route, Router, check_query, json_response, problem, read_body
 from functions.runtime.sign_in import sign_in_page, wants_page
+
+if TYPE_CHECKING:
+    from functions.runtime.presence import Presence
 
 log = logging.getLogger("observatory.entrypoint")
 
@@ -45,12 +48,15 @@ class EventService(Service, Protocol):
 
 
 Build = Callable[[], Awaitable[Any]]
+Attend = Callable[[str], "Presence | None"]  # the presence of a function's instance, by the function's name; None: nobody is told
 
 
 class Function:
     """A deployable function: a service, built once and lazily, behind its routes."""
 
-    def __init__(self, name: str, build: Build, routes: Sequence[Route], door: Callable[[], Door] = Door) -> None:
+    def __init__(
+        self, name: str, build: Build, routes: Sequence[Route], door: Callable[[], Door] = Door, presence: Attend | None = None
+    ) -> None:
         self.name = name
         self.door = door
         self.started = time.monotonic()
@@ -58,6 +64,8 @@ class Function:
         self._build = build
         self._service: Any = None
         self._building: asyncio.Lock | None = None
+        self._attend = presence
+        self._presence: Presence | None = None
         self._draining = False
         own = {(route.method, route.path) for route in routes}
         self.router = Router([*routes, *(route for route in COMMON_ROUTES if (route.method, route.path) not in own)])
@@ -71,6 +79,9 @@ class Function:
                 if self._service is None:
                     self._service = await self._build()
                     self._watch_for_the_end()
+                    if self._attend is not None and (presence := self._attend(self.name)) is not None:
+                        self._presence = presence
+                        presence.started()
         return self._service
 
     async def __call__(self, request: Request) -> Response:
@@ -80,6 +91,8 @@ class Function:
         """The answer of one of this function's routes, to a request that was let in. Raises MalformedRequest for its query string."""
         if route.query is not None:
             check_query(request, route.query)
+        if self._presence is not None and route not in COMMON_ROUTES:
+            self._presence.worked()
         return await route.handler(await self.service() if route.served else self, request, **segments)
 
     def refused(self, request: Request, error: ObservatoryError) -> Response:
@@ -111,7 +124,7 @@ class Function:
         def on_term(number: int, frame: Any) -> None:
             if not self._draining:
                 self._draining = True
-                loop.call_soon_threadsafe(lambda: loop.create_task(self._service.drain()))
+                loop.call_soon_threadsafe(self._end)
             if callable(before):
                 before(number, frame)
 
@@ -119,6 +132,11 @@ class Function:
             signal.signal(signal.SIGTERM, on_term)
         except ValueError:  # not the main thread: whoever runs it there drains it
             log.debug("no SIGTERM handler outside the main thread")
+
+    def _end(self) -> None:
+        if self._presence is not None:
+            self._presence.stopped()
+        self._last = asyncio.get_running_loop().create_task(self._service.drain())
 
     @property
     def _service_is_hosted(self) -> bool:
@@ -189,11 +207,15 @@ EVENT_ROUTES = (
 )  # open: who sends events is inside the cluster, where these addresses are local; their query is nobody's affair, for a 4xx drops the event
 
 
-def http_function(name: str, build: Build, routes: Sequence[Route], door: Callable[[], Door] = Door) -> Function:
+def http_function(
+    name: str, build: Build, routes: Sequence[Route], door: Callable[[], Door] = Door, *, presence: Attend | None = None
+) -> Function:
     """A function that people and programs call."""
-    return Function(name, build, routes, door)
+    return Function(name, build, routes, door, presence)
 
 
-def event_function(name: str, build: Build, door: Callable[[], Door] = Door, routes: Sequence[Route] = ()) -> Function:
+def event_function(
+    name: str, build: Build, door: Callable[[], Door] = Door, routes: Sequence[Route] = (), *, presence: Attend | None = None
+) -> Function:
     """A function behind the broker; `routes` are what people may ask of it besides."""
-    return Function(name, build, [*EVENT_ROUTES, *routes], door)
+    return Function(name, build, [*EVENT_ROUTES, *routes], door, presence)

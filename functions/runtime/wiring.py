@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from contracts.errors import ConfigurationError
+from contracts.times import MICROSECONDS
 from functions.runtime import settings as settings_module
 from functions.runtime.data_folder import DataFolder
 from functions.runtime.entrance import Door
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
     from functions.processor.service import Processor
     from functions.processor.workers import WorkerPool
     from functions.read_model.service import ReadModel
+    from functions.runtime.pods import ClusterPods
+    from functions.runtime.presence import Presence
     from functions.scheduler.service import Scheduler
     from functions.scheduler.sweeping import Sweeper
+    from functions.stores.instances import Instance
     from functions.stores.job_store import JobStore, Recovered
     from functions.stores.stats_store import StatsStore
 
@@ -199,16 +203,27 @@ class Parts:
         environment = settings_module.environment(self.settings) | {"OBSERVATORY_DATA": str(self.settings.data_folder.resolve())}
         return ReadModel(
             await self.job_store(), await self.stats_store(), await self.catalogue(), name=self.settings.name,
-            streams_max=self.settings.streams_max, instances=self._instances, hosted=self.hosted, auditor=Auditor(environment),
+            streams_max=self.settings.streams_max, instances=self._instances, hosted=self.hosted, auditor=Auditor(environment), pods=self._pods(),
             rules=self.settings.alert_rules,
         )  # fmt: skip
 
-    def _instances(self) -> list[dict[str, Any]]:
-        """The functions of this process, when it hosts them all."""
+    async def _instances(self) -> "list[Instance]":
+        """The functions of this process, when it hosts them all; else the records that instances left."""
+        from functions.stores.clock import wall_clock
+        from functions.stores.instances import Instance
+
         if not self.hosted:
-            return []
+            return await (await self.stats_store()).instances()
+        started = wall_clock() - int((time.monotonic() - STARTED) * MICROSECONDS)
         names = ("gateway", "processor", "metrics-engine", "read-model", "scheduler", "dead-letter")
-        return [{"function": name, "instance": self.settings.instance} for name in names]
+        return [Instance(name, self.settings.instance, started) for name in names]
+
+    @staticmethod
+    def _pods() -> "ClusterPods | None":
+        """What counts pods, where this process is one that may ask."""
+        from functions.runtime.pods import ClusterPods
+
+        return ClusterPods() if ClusterPods.is_here() else None
 
     async def scheduler(self) -> "Scheduler":
         scheduler: Scheduler = await self._once("scheduler", self._make_scheduler)
@@ -312,6 +327,17 @@ def door() -> Door:
     """What requests are held to, from the settings."""
     s = parts().settings
     return Door(Limits(s.body_bytes, s.batch_bytes, s.header_bytes, s.header_count, s.body_seconds), Guard(s.rules))
+
+
+def presence(function: str) -> "Presence | None":
+    """What tells of this instance of a function; None where one process hosts all of them."""
+    from functions.runtime.presence import Presence
+    from functions.stores.clock import wall_clock
+
+    shared = parts()
+    if shared.hosted:
+        return None
+    return Presence(shared.stats_store, function, shared.settings.instance, wall_clock, time.monotonic() - STARTED)
 
 
 async def gateway() -> "Gateway":

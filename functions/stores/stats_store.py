@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from contracts.statistics import Delta, Figures, State
+from functions.stores.instances import Instance
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,14 @@ class StatsStore(Protocol):
         """The cursor and everything that is stored, for comparing with a fold of the log."""
 
     async def prune(self, before_minute: int) -> int:
-        """Drops the minutes before this one, never the sums since the beginning; returns how many rows went."""
+        """Drops the minutes before this one, never the sums since the beginning; returns how many rows went. Records of instances
+        that started before it go, too."""
+
+    async def note_instance(self, instance: Instance) -> None:
+        """Keeps the record of a function's instance, in place of the one before. It is news, no part of the log or of a fold."""
+
+    async def instances(self) -> list[Instance]:
+        """The newest records, by their start, the newest first; some 200 at most."""
 
     async def clear(self) -> None:
-        """Forgets all and puts the cursor back to 0, so that the statistics are built anew."""
+        """Forgets all that was folded and puts the cursor back to 0, so that the statistics are built anew."""

@@ -125,6 +125,9 @@ def test_a_job_passes_through_functions_that_each_run_alone(tmp_path: Path) -> N
         assert job["status"] == "succeeded" and job["result"]["words"] == 3
         letters = read_model.request("GET", "/v1/dead-letters")[1]["items"]
         assert [letter["trigger"] for letter in letters] == ["processor-default"]
+        known = {each["name"]: each for each in read_model.request("GET", "/v1/functions")[1]["items"]}
+        assert known["gateway"]["starts"] == 1 and known["gateway"]["instances"] == []  # it said that it stopped
+        assert known["gateway"]["last_stopped_at"] is not None and known["read-model"]["instances"][0]["first_request_at"] is not None
         stats = read_model.request("GET", "/v1/stats")[1]
         assert stats["lag"] == 0 and stats["states"]["succeeded"] == 1
 

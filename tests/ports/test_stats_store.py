@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from contracts.statistics import ALL_TIME, Delta, fold
+from contracts.statistics import ALL_TIME, MINUTE_MICROS, Delta, fold
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
+from functions.stores.instances import Instance
 from functions.stores.stats_store import StatsStore
 from tests.support.stores import mixed_life, sqlite_store
 
@@ -84,6 +86,18 @@ async def test_pruning_drops_old_minutes_and_keeps_the_sums_since_the_beginning(
     assert await stats.prune(7) == 0
     assert await stats.prune(8) == 2
     assert await stats.whole() == (1, Delta(ONE.states, {(ALL_TIME, "q", "a.b", "accepted"): 1}, {}))
+
+
+async def test_records_of_instances_are_kept_newest_first_each_once_and_dropped_with_old_minutes(stats: StatsStore) -> None:
+    old = Instance("gateway", "a", 5 * MINUTE_MICROS)
+    young = Instance("gateway", "b", 9 * MINUTE_MICROS, 9 * MINUTE_MICROS + 1, None, 0.25)
+    for record in (old, young, replace(young, stopped_at=10 * MINUTE_MICROS)):
+        await stats.note_instance(record)
+    assert await stats.instances() == [replace(young, stopped_at=10 * MINUTE_MICROS), old]
+    await stats.clear()  # they are no fold of the log, from which they could not be built anew
+    assert len(await stats.instances()) == 2
+    await stats.prune(9)
+    assert [record.instance for record in await stats.instances()] == ["b"]
 
 
 async def test_a_cleared_store_can_be_built_anew(stats: StatsStore) -> None:

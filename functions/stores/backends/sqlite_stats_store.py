@@ -2,12 +2,14 @@
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import asdict
 
-from contracts.statistics import ALL_TIME, Delta, Figures, State
+from contracts.statistics import ALL_TIME, MINUTE_MICROS, Delta, Figures, State
 from functions.stores.backends.sqlite_database import SqliteDatabase, one
 from functions.stores.backends.sqlite_records import advance
 from functions.stores.backends.sqlite_state import SqlWrite
 from functions.stores.backends.sqlite_tables import PARTS, STATISTICS, add_delta, read_delta, read_part
+from functions.stores.instances import MOST, Instance
 from functions.stores.job_store import STATISTICS_CURSOR
 from functions.stores.stats_store import Reading
 
@@ -38,6 +40,12 @@ class SqliteStatsStore:
     async def prune(self, before_minute: int) -> int:
         return int(await self._database.ask(SqlWrite(lambda connection: _prune(connection, before_minute), lazy=True)))
 
+    async def note_instance(self, instance: Instance) -> None:
+        await self._database.ask(SqlWrite(lambda connection: _note(connection, instance), lazy=True))
+
+    async def instances(self) -> list[Instance]:
+        return await self._database.read(_instances)
+
     async def clear(self) -> None:
         await self._database.ask(SqlWrite(_clear))
 
@@ -53,7 +61,13 @@ def _apply(connection: sqlite3.Connection, delta: Delta, after: int, upto: int) 
     return True
 
 
+def _note(connection: sqlite3.Connection, instance: Instance) -> None:
+    connection.execute("INSERT OR REPLACE INTO instances (function, instance, started_at, first_request_at, stopped_at, start_seconds)"
+                       " VALUES (:function, :instance, :started_at, :first_request_at, :stopped_at, :start_seconds)", asdict(instance))  # fmt: skip
+
+
 def _prune(connection: sqlite3.Connection, before_minute: int) -> int:
+    connection.execute("DELETE FROM instances WHERE started_at < ?", (before_minute * MINUTE_MICROS,))
     return sum(
         connection.execute(f"DELETE FROM {table} WHERE minute > ? AND minute < ?", (ALL_TIME, before_minute)).rowcount
         for table in ("statistics_sums", "statistics_buckets")
@@ -86,6 +100,13 @@ def _figures(connection: sqlite3.Connection, first: int, last: int) -> Figures:
         (first, last),
     )
     return Figures({row[:3]: row[3] for row in sums}, {row[:4]: row[4] for row in buckets})
+
+
+def _instances(connection: sqlite3.Connection) -> list[Instance]:
+    found = connection.execute(
+        "SELECT function, instance, started_at, first_request_at, stopped_at, start_seconds FROM instances ORDER BY started_at DESC LIMIT ?", (MOST,)
+    )
+    return [Instance(*row) for row in found]
 
 
 def _series(connection: sqlite3.Connection, first: int, last: int) -> dict[int, dict[str, int]]:
