@@ -21,12 +21,14 @@ class ClusterPods:
     """Counts pods that run or start, by function. Answers are kept for a second."""
 
     def __init__(self, mounted: Path = MOUNTED, api: str = API) -> None:
+        import ssl
+
         import httpx
 
         try:
             self._namespace = (mounted / "namespace").read_text().strip()
             self._token = mounted / "token"
-            self._client = httpx.AsyncClient(base_url=api, verify=str(mounted / "ca.crt"), timeout=2.0)
+            self._client = httpx.AsyncClient(base_url=api, verify=ssl.create_default_context(cafile=mounted / "ca.crt"), timeout=2.0)
         except OSError as error:
             raise ConfigurationError(f"this pod has no ServiceAccount to ask for pods with: {error}") from None
         self._kept: tuple[float, dict[str, int]] = (-KEPT_SECONDS, {})

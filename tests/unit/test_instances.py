@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import pytest
@@ -89,8 +89,11 @@ def pod(service: str, phase: str = "Running", **metadata: Any) -> dict[str, Any]
 class KubernetesApi(BaseHTTPRequestHandler):
     """A double of the one call that is made of the Kubernetes API; the real one is asked on the cluster."""
 
-    asked: list[tuple[str, str]] = []
-    pods = [pod("gateway"), pod("gateway", "Pending"), pod("processor", deletionTimestamp="now"), pod("processor", "Succeeded"), pod("read-model")]
+    asked: ClassVar[list[tuple[str, str]]] = []
+    pods: ClassVar[list[Any]] = [
+        pod("gateway"), pod("gateway", "Pending"),
+        pod("processor", deletionTimestamp="now"), pod("processor", "Succeeded"), pod("read-model"),
+    ]  # fmt: skip
 
     def do_GET(self) -> None:
         self.asked.append((self.path, self.headers["authorization"]))
