@@ -50,6 +50,11 @@ def context() -> str:
     return os.environ.get("OBSERVATORY_CONTEXT", "").strip()
 
 
+def traceparent() -> str | None:
+    """TRACEPARENT: the trace that this process is part of, as tracing tools hand it to programs, and workers to handlers."""
+    return os.environ.get("TRACEPARENT", "").strip() or None
+
+
 def api_keys() -> str:
     """OBSERVATORY_API_KEYS, as the server reads it."""
     return os.environ.get("OBSERVATORY_API_KEYS", "")

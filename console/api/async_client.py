@@ -1,7 +1,7 @@
 """The client for asyncio; method for method as in sync_client."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, TypeVar, Unpack, cast
 from urllib.parse import quote
 
@@ -54,11 +54,12 @@ class AsyncClient:
     """As Client, for asyncio: every call is awaited, `jobs()` and `stream()` are async iterators."""
 
     def __init__(
-        self, url: str | None = None, key: str | None = None, timeout: float = 30.0, patience: Patience | None = None
-    ) -> None:
+        self, url: str | None = None, key: str | None = None, timeout: float = 30.0, patience: Patience | None = None,
+        trace: Callable[[], str | None] = environment.traceparent,
+    ) -> None:  # fmt: skip
         self.url = base_url(url or environment.server_url())
         self.patience = patience or Patience()
-        self._timeout = timeout
+        self._timeout, self._trace = timeout, trace
         self._http = httpx.AsyncClient(**connection.options(self.url, key or environment.api_key(), timeout))
 
     @classmethod
@@ -270,7 +271,7 @@ class AsyncClient:
 
     async def _send(self, call: Call) -> Answer | Unreached:
         try:
-            response = await self._http.request(call.method, call.path, **connection.request_of(call, self._timeout))
+            response = await self._http.request(call.method, call.path, **connection.request_of(call, self._timeout, self._trace))
         except httpx.TransportError as error:
             return connection.unreached(error, self.url)
         return connection.answer_of(response, self.url)

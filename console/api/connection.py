@@ -1,6 +1,7 @@
 """How httpx is set up, and what its faults mean; the one place that both clients take it from."""
 
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import httpx
 from console.api.addresses import is_local
 from console.api.exchange import Answer, Call, Unreached
 from console.api.stream import SILENCE_SECONDS, SseParser
+from contracts.trace import traceparent_of
 
 
 def options(url: str, key: str | None, timeout: float) -> dict[str, Any]:
@@ -23,9 +25,11 @@ def options(url: str, key: str | None, timeout: float) -> dict[str, Any]:
     return {"base_url": url, "headers": headers, "timeout": limits, "verify": verify, "trust_env": not is_local(url)}
 
 
-def request_of(call: Call, timeout: float) -> dict[str, Any]:
-    """Arguments of `request`."""
+def request_of(call: Call, timeout: float, trace: Callable[[], str | None]) -> dict[str, Any]:
+    """Arguments of `request`; what may make a job is sent with the caller's trace."""
     arguments: dict[str, Any] = {"params": list(call.query), "content": call.body, "headers": dict(call.headers)}
+    if call.method == "POST" and (traceparent := traceparent_of(trace())) is not None:
+        arguments["headers"]["traceparent"] = traceparent
     if call.hold_seconds:
         arguments["timeout"] = httpx.Timeout(timeout + call.hold_seconds, connect=min(timeout, 5.0))
     return arguments

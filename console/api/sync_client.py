@@ -1,7 +1,7 @@
 """The client for ordinary programs."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, Unpack, cast
 from urllib.parse import quote
 
@@ -60,16 +60,17 @@ class Client:
     """Talks to one server. Safe to share between threads; close it, or use it as a context manager.
 
     `url` is by default OBSERVATORY_URL or http://127.0.0.1:8080, `key` OBSERVATORY_API_KEY; `timeout` bounds each wait for
-    bytes in seconds, `patience` how long calls are repeated. Every method may raise ObservatoryApiError and
-    ServerUnreachable.
+    bytes in seconds, `patience` how long calls are repeated; `trace` answers the W3C `traceparent` that a job is to carry on (by default the
+    variable TRACEPARENT, which a handler's process has). Every method may raise ObservatoryApiError and ServerUnreachable.
     """
 
     def __init__(
-        self, url: str | None = None, key: str | None = None, timeout: float = 30.0, patience: Patience | None = None
-    ) -> None:
+        self, url: str | None = None, key: str | None = None, timeout: float = 30.0, patience: Patience | None = None,
+        trace: Callable[[], str | None] = environment.traceparent,
+    ) -> None:  # fmt: skip
         self.url = base_url(url or environment.server_url())
         self.patience = patience or Patience()
-        self._timeout = timeout
+        self._timeout, self._trace = timeout, trace
         self._http = httpx.Client(**connection.options(self.url, key or environment.api_key(), timeout))
 
     @classmethod
@@ -317,7 +318,7 @@ class Client:
 
     def _send(self, call: Call) -> Answer | Unreached:
         try:
-            response = self._http.request(call.method, call.path, **connection.request_of(call, self._timeout))
+            response = self._http.request(call.method, call.path, **connection.request_of(call, self._timeout, self._trace))
         except httpx.TransportError as error:
             return connection.unreached(error, self.url)
         return connection.answer_of(response, self.url)

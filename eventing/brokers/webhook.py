@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from contracts.event import Event
+from contracts.trace import traceparent_of
 from eventing.codec import encode_binary
 from eventing.outcomes import NO_ANSWER
 
@@ -35,6 +36,8 @@ class Webhooks:
             self._client = self._new_client()
         try:
             headers, body = encode_binary(event)
+            if (trace := traceparent_of(event.attribute("traceparent"))) is not None:
+                headers.append(("traceparent", trace))  # CloudEvents' distributed tracing extension: the request is part of the trace
             async with self._client.stream("POST", url, headers=headers, content=body) as answer:
                 return answer.status_code, await _beginning(answer)
         except Exception as error:  # whatever went wrong, there was no answer, and the event is tried again

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from contracts.errors import Fault, MalformedRequest
 from contracts.job import JobStatus
 from functions.gateway.service import Gateway, Origin
-from functions.runtime.http import header, json_response, read_wish
+from functions.runtime.http import header, json_response, read_wish, trace_of
 from functions.stores.job_store import Submitted
 
 KEY_CHARACTERS = 256
@@ -37,7 +37,7 @@ def origin_of_request(request: Request) -> Origin:
     key = header(request, b"idempotency-key")
     if key is not None and not (0 < len(key) <= KEY_CHARACTERS and key.isprintable()):
         raise MalformedRequest(f"Idempotency-Key takes 1 to {KEY_CHARACTERS} printable characters")
-    return Origin(actor_of(request), header(request, b"traceparent"), idempotency_key=key)
+    return Origin(actor_of(request), trace_of(request), idempotency_key=key)
 
 
 async def answer_submitted(gateway: Gateway, answer: Submitted, seconds: float | None) -> Response:

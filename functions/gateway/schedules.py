@@ -39,11 +39,11 @@ class Schedules:
     async def pause(self, name: str, paused: bool, actor: str, reason: str | None) -> Schedule:
         return await self._store.pause_schedule(name, paused, actor, reason)
 
-    async def run(self, name: str, actor: str, idempotency_key: str | None) -> Submitted:
+    async def run(self, name: str, actor: str, idempotency_key: str | None, traceparent: str | None = None) -> Submitted:
         """A firing now. The same key is the same run."""
         keys = () if idempotency_key is None else (f"key:{idempotency_key}",)
         fingerprint = hashlib.sha256(f"run schedule {name}".encode()).digest() if keys else b""
-        return await self._store.run_schedule(name, self._resolve, actor, keys, fingerprint)
+        return await self._store.run_schedule(name, self._resolve, actor, keys, fingerprint, traceparent)
 
     def _resolve(self, template: dict[str, Any]) -> JobRequest:
         return self._intake.template(template, self._store.now())

@@ -8,7 +8,7 @@ from contracts.access import Role
 from contracts.schedule import Schedule
 from functions.gateway.requests import actor_of, answer_submitted, origin_of_request, reason_of, wait_seconds
 from functions.gateway.service import Gateway
-from functions.runtime.description import IDEMPOTENCY_KEY, WAIT, Answer, Body
+from functions.runtime.description import IDEMPOTENCY_KEY, TRACEPARENT, WAIT, Answer, Body
 from functions.runtime.http import Route, json_response, read_body, read_wish, require_json
 
 
@@ -32,7 +32,8 @@ async def delete_schedule(gateway: Gateway, request: Request, name: str) -> Resp
 async def run_schedule(gateway: Gateway, request: Request, name: str) -> Response:
     seconds = wait_seconds(request, gateway.bounds.wait_seconds)
     await read_wish(request, "nothing")
-    answer = await gateway.schedules.run(name, actor_of(request), origin_of_request(request).idempotency_key)
+    origin = origin_of_request(request)
+    answer = await gateway.schedules.run(name, origin.actor, origin.idempotency_key, origin.traceparent)
     return await answer_submitted(gateway, answer, seconds)
 
 
@@ -62,7 +63,7 @@ ROUTES = (
     Route("DELETE", "/v1/schedules/{name}", delete_schedule, "Delete a schedule.", {200: Answer("answers#scheduleDeleted")}, (409,), body=REASON,
           needs=Role.OPERATE),
     Route("POST", "/v1/schedules/{name}/run", run_schedule, "Submit a schedule's job now.", {200: SUBMITTED, 202: SUBMITTED}, (409,), query=(WAIT,),
-          headers=(IDEMPOTENCY_KEY,), body=NOTHING, needs=Role.SUBMIT),
+          headers=(IDEMPOTENCY_KEY, TRACEPARENT), body=NOTHING, needs=Role.SUBMIT),
     Route("POST", "/v1/schedules/{name}/pause", pause_schedule, "Let a schedule fire no more.", PAUSED, body=REASON, needs=Role.OPERATE),
     Route("POST", "/v1/schedules/{name}/resume", resume_schedule, "Let a schedule fire again.", PAUSED, body=REASON, needs=Role.OPERATE),
 )  # fmt: skip

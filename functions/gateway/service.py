@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from contracts import strict_json, validation
+from contracts import strict_json, trace, validation
 from contracts.catalogue import Catalogue
 from contracts.errors import ObservatoryError, Refused, UnknownEventType
 from contracts.event import Event
@@ -54,9 +54,9 @@ class Origin:
         return tuple(keys)
 
 
-def origin_of(event: Event, actor: str = ANONYMOUS) -> Origin:
-    """The origin of a client's event."""
-    return Origin(actor, event.attribute("traceparent"), event.source, event.id)
+def origin_of(event: Event, actor: str = ANONYMOUS, traceparent: str | None = None) -> Origin:
+    """The origin of a client's event; its own trace counts before `traceparent`, that of the request that brought it."""
+    return Origin(actor, trace.traceparent_of(event.attribute("traceparent")) or traceparent, event.source, event.id)
 
 
 class Gateway:
@@ -91,9 +91,9 @@ class Gateway:
             raise answer
         return answer
 
-    async def submit_event(self, event: Event, actor: str = ANONYMOUS) -> Submitted:
+    async def submit_event(self, event: Event, actor: str = ANONYMOUS, traceparent: str | None = None) -> Submitted:
         """Stores the job that a `job.requested` event asks for."""
-        return await self.submit(self._requested(event), origin_of(event, actor))
+        return await self.submit(self._requested(event), origin_of(event, actor, traceparent))
 
     async def submit_many(self, items: Sequence[tuple[Any, Origin] | ObservatoryError]) -> list[Submitted | ObservatoryError]:
         """Stores all valid requests in one transaction; each answer in its place. Raises StoreUnavailable for all."""
@@ -118,10 +118,10 @@ class Gateway:
         validation.validate_event(event)
         return event.data
 
-    def event_item(self, event: Event, actor: str = ANONYMOUS) -> tuple[Any, Origin] | ObservatoryError:
+    def event_item(self, event: Event, actor: str = ANONYMOUS, traceparent: str | None = None) -> tuple[Any, Origin] | ObservatoryError:
         """A batch item of a client's event."""
         try:
-            return self._requested(event), origin_of(event, actor)
+            return self._requested(event), origin_of(event, actor, traceparent)
         except Refused as error:
             return error
 
@@ -165,7 +165,7 @@ class Gateway:
         """A new job with the payload and options of an ended one, whose `parent_id` is that one; under an idempotency key
         once. Raises Forbidden, IdempotencyConflict."""
         request = again(await self._store.job(job_id), origin.actor, origin.keys())
-        request.fingerprint = _fingerprint({"rerun": job_id})
+        request.fingerprint, request.traceparent = _fingerprint({"rerun": job_id}), origin.traceparent
         (answer,) = await self._store.submit([request])
         if isinstance(answer, ObservatoryError):
             raise answer

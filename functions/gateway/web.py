@@ -14,7 +14,7 @@ from functions.gateway.requests import actor_of, answer_submitted, job_url, orig
 from functions.gateway.schedules_web import ROUTES as SCHEDULES
 from functions.gateway.service import Gateway, Origin
 from functions.runtime.description import IDEMPOTENCY_KEY, TRACEPARENT, WAIT, Answer, Body, named, text
-from functions.runtime.http import Route, header, json_response, limits_of, problem, read_body, read_wish, require_json
+from functions.runtime.http import Route, json_response, limits_of, problem, read_body, read_wish, require_json, trace_of
 from functions.stores.job_store import Submitted
 
 
@@ -30,7 +30,7 @@ async def submit_batch(gateway: Gateway, request: Request) -> Response:
     require_json(request)
     document = strict_json.loads(await read_body(request, limits_of(request).batch_bytes))
     validation.validate_job_batch(document)
-    origin = Origin(actor_of(request), header(request, b"traceparent"))
+    origin = Origin(actor_of(request), trace_of(request))
     return await _submit_items(gateway, [(item, origin) for item in document["jobs"]])
 
 
@@ -63,8 +63,9 @@ async def receive_event(gateway: Gateway, request: Request) -> Response:
     seconds = wait_seconds(request, gateway.bounds.wait_seconds)
     events = codec.decode(headers, await read_body(request))
     if mode == "batched":
-        return await _submit_items(gateway, [gateway.event_item(event, actor_of(request)) for event in events])
-    return await answer_submitted(gateway, await gateway.submit_event(events[0], actor_of(request)), seconds)
+        return await _submit_items(gateway, [gateway.event_item(event, actor_of(request), trace_of(request)) for event in events])
+    answer = await gateway.submit_event(events[0], actor_of(request), trace_of(request))
+    return await answer_submitted(gateway, answer, seconds)
 
 
 # ---- wishes -----------------------------------------------------------------------------------------------------
@@ -113,7 +114,7 @@ SUBMISSION = {200: SUBMITTED, 202: SUBMITTED}
 EVENTS = Body("job-request", media=(
     ("application/cloudevents+json", named("event-envelope")), ("application/cloudevents-batch+json", {"type": "array", "items": named("event-envelope")}),
 ))  # fmt: skip
-CE = tuple(text(f"ce-{name}", f"In binary mode: the event's {name}.", "header") for name in ("specversion", "id", "source", "type"))
+CE = (*(text(f"ce-{name}", f"In binary mode: the event's {name}.", "header") for name in ("specversion", "id", "source", "type")), TRACEPARENT)
 WISHED, REASON = {202: Answer("answers#wished")}, Body("wishes#reason", required=False)
 PAUSED = {202: Answer("answers#queuePaused")}
 BULK = {200: Answer("answers#bulkRehearsed"), 202: Answer("answers#bulk", located=True)}
@@ -126,8 +127,8 @@ ROUTES = (
           headers=(TRACEPARENT,), body=Body("job-batch"), needs=Role.SUBMIT),
     Route("POST", "/v1/jobs/{job_id}/cancel", cancel_job, "Cancel a job, or ask its running attempt to stop.", WISHED, (409,), body=REASON, needs=Role.OPERATE),
     Route("POST", "/v1/jobs/{job_id}/retry", retry_job, "Give a failed or cancelled job new attempts.", WISHED, (409,), body=REASON, needs=Role.OPERATE),
-    Route("POST", "/v1/jobs/{job_id}/rerun", rerun_job, "Make a new job from an ended one.", SUBMISSION, (409,), headers=(IDEMPOTENCY_KEY,), body=REASON,
-          needs=Role.SUBMIT),
+    Route("POST", "/v1/jobs/{job_id}/rerun", rerun_job, "Make a new job from an ended one.", SUBMISSION, (409,),
+          headers=(IDEMPOTENCY_KEY, TRACEPARENT), body=REASON, needs=Role.SUBMIT),
     Route("POST", "/v1/bulk", begin_bulk, "Cancel, retry or rerun every job that a query finds.", BULK, body=Body("wishes#bulk"), needs=Role.OPERATE),
     Route("POST", "/v1/queues/{name}/pause", pause_queue, "Hand out no more jobs of a queue.", PAUSED, body=REASON, needs=Role.OPERATE),
     Route("POST", "/v1/queues/{name}/resume", resume_queue, "Hand out a queue's jobs again.", PAUSED, body=REASON, needs=Role.OPERATE),

@@ -11,6 +11,7 @@ from contracts.errors import ObservatoryError, Passing
 from contracts.event import Event
 from contracts.event_types import JOB_QUEUED, QUEUE_RESUMED
 from contracts.job import Job
+from contracts.trace import below_attempt
 from functions.processor.assignments import Assignment, Outcome
 from functions.runtime.dead_letters import Consumer
 from functions.stores import faults
@@ -221,7 +222,8 @@ class Processor(Consumer):
     def _assignment(job: Job, steps: dict[str, Any]) -> Assignment:
         return Assignment(
             job_id=job.id, lease_token=job.lease_token, attempt=job.attempt, attempts_allowed=job.attempts_allowed, type=job.type,
-            queue=job.queue, payload=job.payload, timeout_seconds=job.timeout_seconds, traceparent=job.traceparent, effects=steps,
+            queue=job.queue, payload=job.payload, timeout_seconds=job.timeout_seconds,
+            traceparent=below_attempt(job.traceparent, job.id, job.lease_token), effects=steps,
         )  # fmt: skip
 
     def _note_idle(self) -> None:

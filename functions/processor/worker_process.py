@@ -257,6 +257,8 @@ class Worker:
         body = Body._make(unpack(self._body(number)))
         self._number, self._progress = number, None
         self._page.begin(number)
+        if body.traceparent is not None:  # whom the handler starts or calls goes on with its trace
+            os.environ["TRACEPARENT"] = body.traceparent
         ending = self._runner.run(body)
         if os.getpid() != self._pid:  # the handler forked, and its child came back here
             os._exit(0)

@@ -10,6 +10,7 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from contracts import trace
 from contracts.access import Role
 from contracts.errors import (
     ContentTooLarge,
@@ -178,6 +179,12 @@ def header(request: Request, name: bytes) -> str | None:
             text: str = value.decode("latin-1")
             return text
     return None
+
+
+def trace_of(request: Request) -> str | None:
+    """The caller's `traceparent`; of two there is none (W3C Trace Context, section 3.2)."""
+    given = [value for name, value in request.scope["headers"] if name == b"traceparent"]
+    return trace.traceparent_of(given[0].decode("latin-1")) if len(given) == 1 else None
 
 
 def require_json(request: Request) -> None:

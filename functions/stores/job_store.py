@@ -258,7 +258,7 @@ class JobStore(Protocol):
         """Pauses or resumes; what passed meanwhile is not made up for. Raises ScheduleNotFound."""
 
     async def run_schedule(
-        self, name: str, resolve: Resolve, actor: str, keys: tuple[str, ...] = (), fingerprint: bytes = b""
+        self, name: str, resolve: Resolve, actor: str, keys: tuple[str, ...] = (), fingerprint: bytes = b"", traceparent: str | None = None
     ) -> Submitted:
         """A firing now, also while paused or while the last job runs. Raises ScheduleNotFound, ContractViolation, IdempotencyConflict."""
 

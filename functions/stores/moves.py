@@ -56,8 +56,11 @@ class Moves:
 
     # ---- entering ---------------------------------------------------------------------------------------------
 
-    def accept(self, job_id: str, request: JobRequest, open_parents: int, root_id: str | None, schedule: str | None = None) -> Job:
-        """A new job from a checked request, in `waiting`, `scheduled` or `queued`; `schedule` names the one whose firing it is."""
+    def accept(
+        self, job_id: str, request: JobRequest, open_parents: int, root_id: str | None, schedule: str | None = None, traceparent: str | None = None
+    ) -> Job:
+        """A new job from a checked request, in `waiting`, `scheduled` or `queued`; `schedule` names the one whose firing it is,
+        `traceparent` what it carries when the request names none."""
         due = request.run_at is None or request.run_at <= self.now
         status = JobStatus.WAITING if open_parents else JobStatus.QUEUED if due else JobStatus.SCHEDULED
         job = Job(
@@ -84,7 +87,7 @@ class Moves:
             schedule=schedule,
             source=request.source,
             source_id=request.source_id,
-            traceparent=request.traceparent,
+            traceparent=request.traceparent or traceparent,
             run_at=request.run_at,
             expires_at=request.expires_at,
             queued_at=self.now if status is JobStatus.QUEUED else None,

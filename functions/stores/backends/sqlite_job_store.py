@@ -325,9 +325,9 @@ class SqliteJobStore:
         return await self.database.ask(cmd.PauseSchedule(name, paused, actor, reason))
 
     async def run_schedule(
-        self, name: str, resolve: Resolve, actor: str, keys: tuple[str, ...] = (), fingerprint: bytes = b""
+        self, name: str, resolve: Resolve, actor: str, keys: tuple[str, ...] = (), fingerprint: bytes = b"", traceparent: str | None = None
     ) -> Submitted:
-        return await self.database.ask(cmd.RunSchedule(name, resolve, actor, keys, fingerprint))
+        return await self.database.ask(cmd.RunSchedule(name, resolve, actor, keys, fingerprint, traceparent))
 
     async def schedule(self, name: str) -> Schedule:
         return await self.database.read(lambda connection: schedules.read_one(connection, name))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from contracts import event_types as types
+from contracts import trace
 from contracts.errors import ConfigurationError, ObservatoryError
 from contracts.job import Job, JobRequest, JobStatus
 from contracts.schedule import FIRINGS_AT_ONCE, Schedule, after_event
@@ -136,14 +137,15 @@ def _obstacle(unit: Unit, firing: Firing) -> tuple[str, str] | None:
 def submit(unit: Unit, schedule: Schedule, job_id: str, request: JobRequest, due: int, *, manual: bool, next_at: int | None) -> Job:
     """The event of a firing, and the job that it causes."""
     data = {"name": schedule.name, "due_at": to_rfc3339(due), "job_id": job_id, "manual": manual, "next_at": optional_rfc3339(next_at)}
-    tell(unit, schedule.name, types.SCHEDULE_FIRED, data, request.actor)
+    traceparent = request.traceparent or trace.begun_by(job_id)
+    tell(unit, schedule.name, types.SCHEDULE_FIRED, data, request.actor, traceparent=traceparent)
     cause = f"{schedule.stream}/{unit.streams[schedule.stream]}"
-    return accept(unit, job_id, replace(request, cause=cause), (), schedule.name)
+    return accept(unit, job_id, replace(request, cause=cause, traceparent=traceparent), (), schedule.name)
 
 
-def tell(unit: Unit, name: str, event_type: str, data: dict[str, Any], actor: str) -> Schedule | None:
+def tell(unit: Unit, name: str, event_type: str, data: dict[str, Any], actor: str, **extensions: str) -> Schedule | None:
     """An event of a schedule, and what becomes of the schedule by it."""
-    unit.tell(f"schedule/{name}", event_type, data, actor)
+    unit.tell(f"schedule/{name}", event_type, data, actor, **extensions)
     changed = after_event(unit.schedules.get(name), unit.documents[-1])
     unit.changed_schedules.add(name)
     if changed is None:

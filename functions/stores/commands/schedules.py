@@ -128,6 +128,7 @@ class RunSchedule(_OfOne):
     actor: str
     keys: tuple[str, ...] = ()
     fingerprint: bytes = b""
+    traceparent: str | None = None
     job_id: str = ""
     outcome: JobRequest | ObservatoryError | None = field(default=None)
 
@@ -136,7 +137,9 @@ class RunSchedule(_OfOne):
         if schedule is None:
             return
         try:
-            request = self.outcome = replace(self.resolve(schedule.template), actor=self.actor, keys=self.keys, fingerprint=self.fingerprint)
+            request = self.outcome = replace(
+                self.resolve(schedule.template), actor=self.actor, keys=self.keys, fingerprint=self.fingerprint, traceparent=self.traceparent
+            )
         except Refused as error:
             faults = [replace(fault, pointer=f"/template{fault.pointer}") for fault in error.faults]
             self.outcome = ContractViolation(f"the template of schedule {self.name!r} is refused now: {error.message}", faults=faults)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from contracts import trace
 from contracts.errors import (
     ContractViolation,
     Fault,
@@ -60,14 +61,16 @@ def accept(
     if parents:
         parents = list({parent.id: parent for parent in parents}.values())
         request = _with_parents(request, parents)
-    root = None
+    root, first = None, parents[0] if parents else None
     if request.parent_id is not None:
         if request.parent_id not in unit.jobs:
             raise ContractViolation(faults=[Fault("/parent_id", f"there is no job {request.parent_id}")])
-        root = unit.jobs[request.parent_id].root_id
+        first = unit.jobs[request.parent_id]
+        root = first.root_id
+    traceparent = _trace(job_id, first) if request.traceparent is None else None
     open_parents = [p for p in parents if not JobStatus(p.status).is_terminal]
     broken = [p for p in parents if p.status in ("failed", "cancelled")] if request.on_parent_failure == "cancel" else []
-    job = unit.moves.accept(job_id, request, len(open_parents) or len(broken), root, schedule)
+    job = unit.moves.accept(job_id, request, len(open_parents) or len(broken), root, schedule, traceparent)
     unit.jobs[job_id] = job
     unit.fresh.append(job)
     if request.unique_key is not None:
@@ -116,6 +119,12 @@ def _parent(unit: Unit, index: int, name: str, earlier: Sequence[Submitted | Obs
     if name not in unit.jobs:
         raise ContractViolation(faults=[Fault(f"/depends_on/{index}", f"there is no job {name}")])
     return unit.jobs[name]
+
+
+def _trace(job_id: str, parent: Job | None) -> str:
+    """The trace of a job whose caller named none: that of the job which led to it, or a new one."""
+    carried = trace.traceparent_of(parent.traceparent) if parent is not None else None
+    return trace.begun_by(job_id) if parent is None or carried is None else trace.below_job(carried, parent.id)
 
 
 def _with_parents(request: JobRequest, parents: Sequence[Job]) -> JobRequest:
