@@ -58,6 +58,13 @@ class Catalogue:
     def __init__(self, definitions: Iterable[TaskDefinition] = ()) -> None:
         self._definitions = {definition.type: definition for definition in definitions}
         self._schemas: dict[str, PayloadSchema] = {}
+        self.generation = 0
+        """Grows with each `take`."""
+
+    def take(self, other: "Catalogue") -> None:
+        """Becomes equal to another, so that whoever holds this one goes by the new tasks from now on."""
+        self._definitions, self._schemas = dict(other._definitions), {}
+        self.generation += 1
 
     def __len__(self) -> int:
         return len(self._definitions)

@@ -259,9 +259,10 @@ def _body(assignment: Assignment) -> tuple[Any, ...]:
 
 
 class StarterLink:
-    """The parent's end of the starter process."""
+    """The parent's end of the starter process. Bytecode is known by its source's second and size, so what is imported in the
+    middle of editing must keep none."""
 
-    def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, modules: Sequence[str], environment: Mapping[str, str], *, keeps_bytecode: bool = True) -> None:
         ours, theirs = socket.socketpair()
         self.control = ours
         self.frames = Frames()
@@ -270,7 +271,7 @@ class StarterLink:
         path = list(dict.fromkeys(str(here / entry) for entry in (*sys.path, "")))
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-u", "-m", PROGRAM, str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-P", "-u", *(() if keeps_bytecode else ("-B",)), "-m", PROGRAM, str(theirs.fileno()), str(os.getpid())],
                 env={**environment, "PYTHONPATH": os.pathsep.join(path)},
                 stdin=subprocess.DEVNULL,
                 stdout=2,

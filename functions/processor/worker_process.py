@@ -128,18 +128,19 @@ def kill_group(pid: int) -> None:
 
 
 def import_tasks(control: socket.socket, modules: list[str]) -> None:
-    """Imports the task modules and answers with their catalogue, or with what is wrong with them."""
+    """Imports the task modules and answers with their catalogue, or with what is wrong with them, and the files they are."""
     from functions.processor.tasks.collect import collect
     from functions.processor.tasks.registry import REGISTRY
+    from functions.processor.tasks.sources import sources
 
     try:
         catalogue = collect(modules)
     except ConfigurationError as error:
-        control.sendall(frame_of(("broken", error.message)))
+        control.sendall(frame_of(("broken", error.message, sources(error))))
         os._exit(1)
     if any(task.is_async for task in REGISTRY.tasks.values()):
         import asyncio  # noqa: F401  # once here, instead of once a worker
-    control.sendall(frame_of(("ready", catalogue.as_json())))
+    control.sendall(frame_of(("ready", catalogue.as_json(), sources())))
 
 
 def main(arguments: list[str]) -> NoReturn:

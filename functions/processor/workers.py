@@ -59,6 +59,8 @@ class WorkerPool:
             raise ConfigurationError(f"a worker pool needs 1 worker or more, not {size}")
         self.size = size
         self._modules = list(modules)
+        self.sources: list[str] = []
+        """The files that the tasks were last made from; after a reload that failed also those that it came to."""
         self._clock = clock
         self._on_outcomes = on_outcomes
         self._on_progress = on_progress
@@ -94,7 +96,7 @@ class WorkerPool:
     async def reload(self) -> Catalogue:
         """Imports the task modules anew, in new processes; running attempts end on the old code. Raises
         ConfigurationError, and nothing has changed, when a module cannot be used."""
-        starter, catalogue = await self._begin_starter()
+        starter, catalogue = await self._begin_starter(keeps_bytecode=False)
         old, self._starter = self._starter, starter
         for worker in [w for w in self._workers if w.starter is old]:
             worker.retiring = True
@@ -122,7 +124,8 @@ class WorkerPool:
         free = sum(1 for worker in self._workers if not worker.alone and worker.usable)
         parked = sum(1 for held in self._backlog if self._pace.is_suspect(held.assignment.type))
         capacity = self._pace.capacity(free)
-        return max(0, capacity - len(self._held) + min(parked, capacity))
+        retiring = sum(len(worker.outstanding) for worker in self._workers if worker.retiring)  # they take no worker's place
+        return max(0, capacity - len(self._held) + retiring + min(parked, capacity))
 
     def held(self) -> list[tuple[str, int]]:
         """(job id, lease token) of every job that has not ended, for the renewal of its lease."""
@@ -194,9 +197,9 @@ class WorkerPool:
 
     # ---- the starter
 
-    async def _begin_starter(self) -> tuple[StarterLink, Catalogue]:
+    async def _begin_starter(self, *, keeps_bytecode: bool = True) -> tuple[StarterLink, Catalogue]:
         environment = dict(os.environ if self._environment is None else self._environment)
-        starter = StarterLink(self._modules, environment)
+        starter = StarterLink(self._modules, environment, keeps_bytecode=keeps_bytecode)
         said = self._said[starter] = self._loop.create_future()
         self._loop.add_reader(starter.control, self._on_starter, starter)
         try:
@@ -233,10 +236,11 @@ class WorkerPool:
             elif kind == "ended":
                 self._on_ended(starter, *rest)
             else:
-                self._on_imported(starter, kind, rest[0])
+                self._on_imported(starter, kind, *rest)
         self._advance()
 
-    def _on_imported(self, starter: StarterLink, kind: str, answer: Any) -> None:
+    def _on_imported(self, starter: StarterLink, kind: str, answer: Any, sources: list[str]) -> None:
+        self.sources = sources if kind == "ready" else sorted({*self.sources, *sources})
         said = self._said.get(starter)
         if said is None or said.done():
             return

@@ -82,6 +82,26 @@ class LocalSystem:
         await self._start_time()
         await self.parts.open_search()
         await self._serve(application)
+        self.reloading = await self._start_reloading()
+
+    async def _start_reloading(self) -> "asyncio.Task[None] | None":
+        from functions.runtime.reloading import Reloader
+
+        if not self.settings.reload:
+            return None
+        reloader = Reloader(await self.parts.pool(), self._take_over)
+        return asyncio.create_task(reloader.run(), name="reloading")
+
+    async def _take_over(self, catalogue: Any) -> str:
+        """The tasks are others now; what that changed, in words."""
+        from functions.runtime.reloading import difference
+
+        known = await self.parts.catalogue()
+        words = difference(known, catalogue)
+        known.take(catalogue)
+        await self.parts.open_search()  # made anew when other parts are secret now
+        await (await self.parts.scheduler()).declare()
+        return words
 
     async def _rescue(self) -> int:
         """Whoever held leases is dead, for this process holds the folder. Before anything here can claim a job."""
@@ -147,6 +167,8 @@ class LocalSystem:
     async def stop(self) -> None:
         """Takes no more, lets handlers finish within the grace, gives the rest back, and closes; nothing is lost."""
         self.sweeping.cancel()
+        if self.reloading is not None:
+            self.reloading.cancel()
         await self.timer.stop()
         await (await self.parts.gateway()).drain()
         await (await self.parts.read_model()).drain()

@@ -14,11 +14,21 @@ _CARRIERS = frozenset({JOB_ACCEPTED, JOB_REQUESTED, *_TEMPLATES})
 
 
 class Redactor:
-    """Redacts by the schemas of a catalogue. A payload of a type that it does not know passes as it is."""
+    """Redacts by the schemas of a catalogue as it stands. A payload of a type that it does not know passes as it is."""
 
     def __init__(self, catalogue: Catalogue) -> None:
-        self._known = frozenset(catalogue.types())
-        self._schemas = {task.type: task.schema for task in catalogue.definitions() if has_secrets(task.schema)}
+        self._catalogue = catalogue
+        self._generation = -1
+        self._secret: dict[str, Any] = {}
+
+    @property
+    def _schemas(self) -> dict[str, Any]:
+        """The schemas with secrets, by type."""
+        if self._generation != self._catalogue.generation:
+            generation, tasks = self._catalogue.generation, self._catalogue.definitions()
+            self._secret = {task.type: task.schema for task in tasks if has_secrets(task.schema)}
+            self._generation = generation
+        return self._secret
 
     @property
     def hides(self) -> bool:
@@ -37,7 +47,7 @@ class Redactor:
         if event.type not in _CARRIERS:
             return True
         request = event.data.get("template") if event.type in _TEMPLATES and isinstance(event.data, dict) else event.data
-        return isinstance(request, dict) and isinstance(request.get("type"), str) and request["type"] in self._known
+        return isinstance(request, dict) and isinstance(request.get("type"), str) and request["type"] in self._catalogue
 
     def payload(self, job_type: Any, payload: Any) -> Any:
         """The payload as it may be shown; the same object when nothing is hidden."""

@@ -35,6 +35,8 @@ class Settings:
     """The queues that a processor works on, separated by commas; empty: all."""
     request_seconds: float = 540.0
     """How long a processor alone holds an event's request while its queue has work (below its Service's timeoutSeconds)."""
+    reload: bool = True
+    """Whether `make run` takes over task modules and schemas that change."""
     lease_seconds: float = 15.0
     """How long a claim holds without renewal."""
     renew_seconds: float = 3.0

@@ -89,6 +89,8 @@ def _other(known: str, new: str) -> bool:
 
 
 REGISTRY = Registry()
+SCHEMA_FILES: set[str] = set()
+"""The schema files that were looked into."""
 
 
 def task(
@@ -213,6 +215,7 @@ def _read_schema(handler: Callable[..., Any], name: str, where: str) -> Any:
     for folder in folders:
         path = folder / name
         if path.is_file():
+            SCHEMA_FILES.add(str(path))
             try:
                 return json.loads(path.read_text(encoding="utf-8"))
             except ValueError as error:
