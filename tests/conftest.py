@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.support import servers
+from tests.support.postgres import postgres_databases, postgres_url
 from tests.support.system import System, running_system
 
+__all__ = ["postgres_databases", "postgres_url"]  # fixtures
 MEMORY = Path("/dev/shm")
 
 

@@ -11,7 +11,7 @@ def wall_clock() -> int:
     return time.time_ns() // 1000
 
 
-def _elapsed_ns() -> int:
+def elapsed_ns() -> int:
     """Monotonic, and where the system has such a clock (Linux) it goes on while the machine sleeps: 09:00 stays 09:00."""
     return time.clock_gettime_ns(_CLOCK)
 
@@ -25,7 +25,7 @@ class MonotonicClock:
 
     def __init__(self, last_stored: int, wall: Clock = wall_clock) -> None:
         self._start = max(wall(), last_stored)
-        self._origin = _elapsed_ns()
+        self._origin = elapsed_ns()
 
     def __call__(self) -> int:
-        return self._start + (_elapsed_ns() - self._origin) // 1000
+        return self._start + (elapsed_ns() - self._origin) // 1000

@@ -1,0 +1,54 @@
+"""The SQL of PostgreSQL by its names: `sql/postgres/*.sql`, each statement under a line `-- name: NAME`."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from contracts.folding import COMPARED
+from contracts.job import JOB_FIELDS
+from functions.stores.rows import MUTABLE
+
+FOLDER = Path(__file__).parent / "sql" / "postgres"
+MIGRATIONS = FOLDER / "migrations"
+
+
+def _selected(*without: str) -> str:
+    return ", ".join(f"NULL::text AS {name}" if name in without else f"jobs.{name}" for name in JOB_FIELDS)
+
+
+_PLACES = {
+    "{columns}": ", ".join(JOB_FIELDS),
+    "{job}": _selected(),
+    "{light}": _selected("payload"),
+    "{bare}": _selected("payload", "result"),
+    "{mutable_from_r}": ", ".join(f"{name} = r.{name}" for name in MUTABLE),
+    "{compared_from_r}": ", ".join(f"{name} = r.{name}" for name in COMPARED if name != "id"),
+}
+
+
+class Call(NamedTuple):
+    """A statement with its values."""
+
+    sql: bytes
+    values: Mapping[str, Any] | None = None
+
+
+def _read(path: Path) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for part in re.split(r"^-- name: ", path.read_text(), flags=re.MULTILINE)[1:]:
+        name, _, text = part.partition("\n")
+        lines = [line for line in text.splitlines() if not line.startswith("--")]
+        sql = "\n".join(lines).strip().removesuffix(";")
+        for place, columns in _PLACES.items():
+            sql = sql.replace(place, columns)
+        found[name.strip()] = sql.encode()
+    return found
+
+
+STATEMENTS: dict[str, bytes] = {name: sql for path in sorted(FOLDER.glob("*.sql")) for name, sql in _read(path).items()}
+
+
+def call(name: str, /, **values: Any) -> Call:
+    """The statement of that name with these values."""
+    return Call(STATEMENTS[name], values or None)

@@ -1,0 +1,209 @@
+"""The one writer of this process: drains a queue of commands into transactions of many, and answers them once they are committed.
+
+While one transaction's events get their places, the next is under way. A transaction that collides with another process's is
+tried again; one that cannot be stored at all is taken apart, so that what is bad fails alone.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import errors
+
+from contracts.errors import ObservatoryError, StoreUnavailable
+from contracts.event import Event
+from functions.stores import commands as cmd
+from functions.stores import faults
+from functions.stores.backends.postgres_clock import DatabaseClock
+from functions.stores.backends.postgres_database import Link, words_of
+from functions.stores.backends.postgres_placing import Placing
+from functions.stores.backends.postgres_statements import call
+from functions.stores.backends.postgres_transaction import Transaction
+from functions.stores.clock import elapsed_ns
+
+log = logging.getLogger("observatory.postgres")
+BATCH = 500
+LAZY_SECONDS = 0.02
+TRIES = 6
+_COLLISIONS = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
+
+
+class Work(NamedTuple):
+    """What a transaction came to: an answer for each command, its events, and its number (None: it has no events)."""
+
+    answers: list[Any]
+    events: Sequence[Event]
+    commit_id: int | None
+
+
+Asked = list[tuple[Any, asyncio.Future[Any]]]
+Transact = Callable[[Transaction, Sequence[Any]], Awaitable[Work]]
+
+
+class Writer:
+    """`transact` does commands within a transaction and commits it."""
+
+    def __init__(self, link: Link, placing: Placing, clock: DatabaseClock, transact: Transact) -> None:
+        self._link, self._placing, self._clock, self._transact = link, placing, clock, transact
+        self._queue: deque[tuple[Any, asyncio.Future[Any]]] = deque()
+        self._lazy: deque[tuple[Any, asyncio.Future[Any]]] = deque()
+        self._asked = asyncio.Event()
+        self._answering: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        self.commits = 0
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="writer")
+
+    async def stop(self) -> None:
+        """Writes what was asked before."""
+        self._closing = True
+        self._asked.set()
+        if self._task is not None:
+            await self._task
+        if self._answering:
+            await asyncio.wait(self._answering)
+        await self._link.drop()
+
+    def ask(self, command: Any) -> asyncio.Future[Any]:
+        """The future has the command's answer after its commit. Lazy ones wait for company, 20 ms at most."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._closing or self._task is None:
+            future.set_exception(StoreUnavailable("the job store is closed"))
+            return future
+        (self._lazy if command.lazy else self._queue).append((command, future))
+        self._asked.set()
+        return future
+
+    # ---- batches ----------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while batch := await self._next_batch():
+            try:
+                await self._write(batch)
+            except Exception as error:
+                log.exception("a transaction failed", extra={"action": "postgres.failed"})
+                _fail(batch, ObservatoryError(f"{type(error).__name__}: {words_of(error)}"))
+
+    async def _next_batch(self) -> Asked:
+        """Empty at the end alone."""
+        await self._wait_for_work()
+        batch: Asked = []
+        size = 0
+        for source in (self._queue, self._lazy):
+            while source and (not batch or size + _size(source[0][0]) <= BATCH):
+                size += _size(source[0][0])
+                batch.append(source.popleft())
+        return batch
+
+    async def _wait_for_work(self) -> None:
+        """Until there is something, and for what may wait alone until it has waited."""
+        loop = asyncio.get_running_loop()
+        until: float | None = None
+        while not self._queue and not self._closing:
+            self._asked.clear()
+            if self._lazy and until is None:
+                until = loop.time() + LAZY_SECONDS
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._asked.wait()
+            if until is not None and loop.time() >= until:
+                return
+
+    async def _write(self, batch: Asked) -> None:
+        try:
+            work = await self._commit([command for command, _ in batch])
+        except StoreUnavailable as error:
+            if isinstance(error.__cause__, errors.LockNotAvailable) and len(batch) > 1:
+                await self._write_each(batch)
+            else:
+                _fail(batch, error)
+        except psycopg.Error as error:  # something in it cannot be stored
+            if len(batch) > 1:
+                await self._write_each(batch)
+            else:
+                fault = ObservatoryError(f"{type(error).__name__}: {words_of(error)}")
+                fault.__cause__ = error
+                _fail(batch, fault)
+        else:
+            self.commits += 1
+            faults.reach("committed")
+            self._answer(batch, work)
+
+    async def _write_each(self, batch: Asked) -> None:
+        for asked in batch:
+            await self._write([asked])
+
+    # ---- one transaction --------------------------------------------------------------------------------------
+
+    async def _commit(self, commands: Sequence[Any]) -> Work:
+        for turn in range(TRIES):
+            try:
+                return await self._try(commands)
+            except _COLLISIONS as error:
+                log.debug("tried again: %s", words_of(error))
+                await asyncio.sleep(random.random() * 0.005 * 2**turn)
+            except (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction, TimeoutError, OSError) as error:
+                raise StoreUnavailable(f"the job store does not answer: {words_of(error)}") from error
+        raise StoreUnavailable(f"others changed the same jobs {TRIES} times meanwhile; try again")
+
+    async def _try(self, commands: Sequence[Any]) -> Work:
+        connection = await self._link.connection()
+        await self._set_clock()
+        transaction = Transaction(connection, self._link.seconds)
+        try:
+            return await self._transact(transaction, commands)
+        except BaseException:
+            with contextlib.suppress(psycopg.Error):
+                await transaction.roll_back()
+            raise
+
+    async def _set_clock(self) -> None:
+        for _ in range(3):
+            if self._clock.is_fresh:
+                return
+            asked = elapsed_ns()
+            ((micros,),) = (await self._link.ask(call("clock")))[0]
+            self._clock.learn(asked, elapsed_ns(), micros)
+
+    # ---- answers ----------------------------------------------------------------------------------------------
+
+    def _answer(self, batch: Asked, work: Work) -> None:
+        if work.commit_id is None:
+            _deliver(batch, work.answers)
+            return
+        task = asyncio.create_task(self._place_and_answer(batch, work, work.commit_id))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _place_and_answer(self, batch: Asked, work: Work, commit_id: int) -> None:
+        await self._placing.place(commit_id, work.events)
+        faults.reach("published")
+        _deliver(batch, work.answers)
+
+
+def _size(command: Any) -> int:
+    """Roughly how many jobs a command is about."""
+    if isinstance(command, cmd.Submit):
+        return len(command.requests)
+    return len(command.endings) if isinstance(command, cmd.EndAttempts) else 1
+
+
+def _deliver(batch: Asked, answers: Sequence[Any]) -> None:
+    for (_, future), answer in zip(batch, answers, strict=True):
+        if future.done():
+            continue
+        if isinstance(answer, BaseException):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+
+def _fail(batch: Asked, error: ObservatoryError) -> None:
+    _deliver(batch, [error] * len(batch))

@@ -1,0 +1,126 @@
+-- Retention: what may go, and how it goes.
+
+-- name: walk_jobs
+-- The next jobs in the order of acceptance; never the newest.
+SELECT number, id, sequence, queue, type, status, finished_at, created_at FROM observatory.jobs
+WHERE number > %(after)s AND number < (SELECT max(number) FROM observatory.jobs) ORDER BY number LIMIT %(limit)s;
+
+-- name: whole_streams
+SELECT e.commit_id, e.place, p.last - p.events + 1 + e.place AS position, e.stream, e.time, e.body
+FROM observatory.events AS e LEFT JOIN observatory.placed AS p ON p.commit_id = e.commit_id
+WHERE e.stream = ANY (%(streams)s);
+
+-- name: walk_events
+SELECT e.commit_id, e.place, p.last - p.events + 1 + e.place AS position, e.stream, e.time, e.type
+FROM observatory.placed AS p JOIN observatory.events AS e ON e.commit_id = p.commit_id
+WHERE p.last > %(after)s AND p.last - p.events + 1 + e.place > %(after)s AND p.last <= %(safe)s
+ORDER BY p.last, e.place LIMIT %(limit)s;
+
+-- name: last_told
+-- The sequence of each stream's last event of each of these types.
+SELECT stream, type, max(sequence) FROM observatory.events
+WHERE stream = ANY (%(streams)s) AND type = ANY (%(types)s) GROUP BY stream, type;
+
+-- name: events_at
+SELECT e.commit_id, e.place, p.last - p.events + 1 + e.place AS position, e.stream, e.time, e.body
+FROM json_to_recordset(%(places)s::json) AS r(commit_id bigint, place integer)
+    JOIN observatory.events AS e ON e.commit_id = r.commit_id AND e.place = r.place
+    JOIN observatory.placed AS p ON p.commit_id = e.commit_id;
+
+-- name: walk_keys
+-- Keys whose job is gone and that are older than a day are over.
+SELECT key, created_at < %(before)s AND NOT EXISTS (SELECT 1 FROM observatory.jobs WHERE jobs.id = idempotency.job_id)
+FROM observatory.idempotency WHERE key > %(after)s ORDER BY key LIMIT %(limit)s;
+
+-- name: lock_sequences
+SELECT id, sequence FROM observatory.jobs WHERE id = ANY (%(ids)s::uuid[]) ORDER BY id FOR UPDATE;
+
+-- name: remember_gone
+INSERT INTO observatory.gone (job_id, status, finished_at)
+SELECT job_id, status, finished_at FROM json_to_recordset(%(rows)s::json) AS r(job_id uuid, status text, finished_at bigint)
+ON CONFLICT (job_id) DO UPDATE SET status = excluded.status, finished_at = excluded.finished_at;
+
+-- name: forget_gone
+DELETE FROM observatory.gone WHERE finished_at < %(before)s;
+
+-- name: drop_streams
+DELETE FROM observatory.events WHERE stream = ANY (%(streams)s) RETURNING commit_id;
+
+-- name: drop_events
+DELETE FROM observatory.events USING json_to_recordset(%(places)s::json) AS r(commit_id bigint, place integer)
+WHERE events.commit_id = r.commit_id AND events.place = r.place;
+
+-- name: drop_places
+-- A commit of which nothing is left needs no place in the feed.
+DELETE FROM observatory.placed WHERE commit_id = ANY (%(commits)s::bigint[])
+  AND NOT EXISTS (SELECT 1 FROM observatory.events WHERE events.commit_id = placed.commit_id);
+
+-- name: drop_attempts
+DELETE FROM observatory.attempts WHERE job_id = ANY (%(ids)s::uuid[]);
+
+-- name: drop_effects
+DELETE FROM observatory.effects WHERE job_id = ANY (%(ids)s::uuid[]);
+
+-- name: drop_edges_down
+DELETE FROM observatory.edges WHERE parent_id = ANY (%(ids)s::uuid[]);
+
+-- name: drop_edges_up
+DELETE FROM observatory.edges WHERE child_id = ANY (%(ids)s::uuid[]);
+
+-- name: drop_jobs
+DELETE FROM observatory.jobs WHERE id = ANY (%(ids)s::uuid[]);
+
+-- name: count_down
+-- In the same commit as the checkpoint, so that what is present and what was dropped always add up.
+UPDATE observatory.counts AS c SET jobs = c.jobs - r.jobs
+FROM json_to_recordset(%(rows)s::json) AS r(queue text, type text, status text, jobs bigint)
+WHERE c.queue = r.queue AND c.type = r.type AND c.status = r.status;
+
+-- name: move_checkpoint
+INSERT INTO observatory.checkpoints AS c (position, as_of, jobs) VALUES (%(position)s, %(as_of)s, %(jobs)s)
+ON CONFLICT (singleton) DO UPDATE SET position = greatest(c.position, excluded.position), as_of = greatest(c.as_of, excluded.as_of),
+    jobs = c.jobs + excluded.jobs;
+
+-- name: add_states
+INSERT INTO observatory.checkpoint_states AS c (queue, type, status, jobs)
+SELECT queue, type, status, jobs FROM json_to_recordset(%(rows)s::json) AS r(queue text, type text, status text, jobs bigint)
+ON CONFLICT (queue, type, status) DO UPDATE SET jobs = c.jobs + excluded.jobs;
+
+-- name: add_sums
+INSERT INTO observatory.checkpoint_sums AS c (minute, queue, type, measure, value)
+SELECT minute, queue, type, measure, value
+FROM json_to_recordset(%(rows)s::json) AS r(minute bigint, queue text, type text, measure text, value bigint)
+ON CONFLICT (minute, queue, type, measure) DO UPDATE SET value = c.value + excluded.value;
+
+-- name: add_buckets
+INSERT INTO observatory.checkpoint_buckets AS c (minute, queue, type, measure, bucket, count)
+SELECT minute, queue, type, measure, bucket, count
+FROM json_to_recordset(%(rows)s::json) AS r(minute bigint, queue text, type text, measure text, bucket integer, count bigint)
+ON CONFLICT (minute, queue, type, measure, bucket) DO UPDATE SET count = c.count + excluded.count;
+
+-- name: checkpoint
+SELECT position, as_of, jobs FROM observatory.checkpoints;
+
+-- name: checkpoint_states
+SELECT queue, type, status, jobs FROM observatory.checkpoint_states WHERE jobs <> 0;
+
+-- name: checkpoint_sums
+SELECT minute, queue, type, measure, value FROM observatory.checkpoint_sums WHERE value <> 0;
+
+-- name: checkpoint_buckets
+SELECT minute, queue, type, measure, bucket, count FROM observatory.checkpoint_buckets WHERE count <> 0;
+
+-- name: drop_settled_letters
+DELETE FROM observatory.dead_letters WHERE status <> 'kept' AND kept_at < %(before)s;
+
+-- name: drop_told_refusals
+DELETE FROM observatory.refusals WHERE told AND minute < %(minute)s;
+
+-- name: drop_workers
+DELETE FROM observatory.workers WHERE seen_at < %(before)s;
+
+-- name: drop_sums
+DELETE FROM observatory.checkpoint_sums WHERE minute > %(all_time)s AND minute < %(before)s;
+
+-- name: drop_buckets
+DELETE FROM observatory.checkpoint_buckets WHERE minute > %(all_time)s AND minute < %(before)s;

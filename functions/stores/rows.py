@@ -1,0 +1,35 @@
+"""Between rows and the objects they stand for: what every store's tables have in common."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from contracts.job import JOB_FIELDS, JSON_FIELDS, Job
+
+# What an update may change; the rest is as accepted.
+MUTABLE = (
+    "status", "result", "error", "attempt", "attempts_allowed", "lease_token", "lease_until", "worker", "cancel_requested_at",
+    "cancel_actor", "cancel_reason", "progress", "open_parents", "queued_at", "run_at", "started_at", "finished_at", "sequence",
+)  # fmt: skip
+JSON_AT = tuple(index for index, name in enumerate(JOB_FIELDS) if name in JSON_FIELDS)
+_EMPTY_LIST = "[]"
+
+
+def to_json(value: Any) -> str | None:
+    """A JSON column's text; None stays NULL."""
+    if value is None:
+        return None
+    if value == []:
+        return _EMPTY_LIST
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def job_of(values: Sequence[Any]) -> Job:
+    """A job from its columns in the order of JOB_FIELDS."""
+    row = list(values)
+    for index in JSON_AT:
+        text = row[index]
+        if text is not None:
+            row[index] = [] if text == _EMPTY_LIST else orjson.loads(text)
+    return Job(*row)
