@@ -14,6 +14,11 @@ _FURTHER = ("additionalProperties", "unevaluatedProperties")
 _FURTHER_ITEMS = ("contains", "unevaluatedItems")
 _NO_SCHEMAS = frozenset({"enum", "const", "default", "examples"})
 
+_KINDS: dict[type, tuple[str, ...]] = {
+    dict: ("object",), list: ("array",), str: ("string",), bool: ("boolean",), int: ("integer", "number"), float: ("number", "integer"),
+    type(None): ("null",),
+}  # fmt: skip
+
 _Place = tuple[Any, dict[str, Any]]  # a subschema, and the document that its references start from
 
 
@@ -23,25 +28,57 @@ def has_secrets(schema: Any) -> bool:
 
 
 def redact(schema: Any, value: Any) -> Any:
-    """The value with `"[redacted]"` for each part that any branch of the schema marks as secret.
+    """The value with `"[redacted]"` for each part that any branch of the schema marks as secret. See `redact_by`."""
+    return redact_by([schema], value)
+
+
+def redact_by(schemas: Iterable[Any], value: Any, *, strict: bool = False) -> Any:
+    """The value with `"[redacted]"` for each part that any branch of any of the schemas marks as secret.
 
     Nothing is changed in place; parts without secrets are shared with the original. It does not matter whether the
     value is valid: branches of allOf, anyOf, oneOf, if, then, else and not count alike, and a reference that leads
-    nowhere hides what it would describe.
+    nowhere hides what it would describe. `strict` hides, too, what no schema describes or allows to be of its JSON type:
+    in a refused value a secret may stand in a wrong place.
     """
-    return _redacted([(schema, schema if isinstance(schema, dict) else {})], value)
+    return _redacted([(schema, schema if isinstance(schema, dict) else {}) for schema in schemas], value, strict)
 
 
-def _redacted(places: list[_Place], value: Any) -> Any:
+def secrets_of(schema: Any, value: Any) -> list[Any]:
+    """The scalars that stand in the parts which the schema marks as secret, null and booleans left out."""
+    found: list[Any] = []
+    _gather(value, redact(schema, value), found)
+    return found
+
+
+def _gather(value: Any, shown: Any, found: list[Any]) -> None:
+    if value is shown:
+        return
+    if isinstance(value, dict):
+        for name, part in value.items():
+            _gather(part, shown.get(name) if isinstance(shown, dict) else REDACTED, found)
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            _gather(part, shown[index] if isinstance(shown, list) else REDACTED, found)
+    elif value is not None and not isinstance(value, bool):
+        found.append(value)
+
+
+def _redacted(places: list[_Place], value: Any, strict: bool) -> Any:
     schemas = list(_applied(places))
-    if any(schema.get("x-secret") is True for schema, _ in schemas):
+    if any(schema.get("x-secret") is True for schema, _ in schemas) or (strict and not _is_described(schemas, value)):
         return REDACTED
     if isinstance(value, dict):
-        return _changed(value, {name: _redacted(list(_below(schemas, name)), part) for name, part in value.items()})
+        return _changed(value, {name: _redacted(list(_below(schemas, name)), part, strict) for name, part in value.items()})
     if isinstance(value, list):
-        parts = [_redacted(list(_at(schemas, index)), part) for index, part in enumerate(value)]
+        parts = [_redacted(list(_at(schemas, index)), part, strict) for index, part in enumerate(value)]
         return parts if any(new is not old for new, old in zip(parts, value, strict=True)) else value
     return value
+
+
+def _is_described(schemas: list[tuple[dict[str, Any], dict[str, Any]]], value: Any) -> bool:
+    kinds = _KINDS[type(value)]
+    said = [schema["type"] for schema, _ in schemas if "type" in schema]
+    return bool(schemas) and all(any(kind in kinds for kind in ([each] if isinstance(each, str) else each)) for each in said)
 
 
 def _changed(value: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Gateway: checks submissions against their contracts and commits them; takes a person's wishes for jobs and queues."""
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -62,7 +63,9 @@ def origin_of(event: Event, actor: str = ANONYMOUS, traceparent: str | None = No
 class Gateway:
     hosted = False  # whether `local.py` hosts it, and so drains it
 
-    def __init__(self, store: JobStore, catalogue: Catalogue, queues: Mapping[str, Any], bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, store: JobStore, catalogue: Catalogue, queues: Mapping[str, Any], bounds: Bounds | None = None, redactor: Redactor | None = None
+    ) -> None:
         self.bounds = bounds or Bounds()
         self.endings = Endings(store)
         self.bulk = Bulk(store)
@@ -70,7 +73,7 @@ class Gateway:
         self._catalogue = catalogue
         self.intake = Intake(catalogue, queues, self.bounds.payload_bytes, self.bounds.timeout_seconds_max)
         self.schedules = Schedules(store, self.intake)
-        self.redactor = Redactor(catalogue)
+        self.redactor = redactor or Redactor(catalogue)
         self._refusals: list[Refusal] = []
         self._telling: asyncio.Task[None] | None = None
 
@@ -187,20 +190,17 @@ class Gateway:
             self._telling = asyncio.get_running_loop().create_task(self._tell_refusals())
 
     async def _tell_refusals(self) -> None:
-        await asyncio.sleep(0.05)
-        refusals, self._refusals = self._refusals, []
-        try:
-            await self._store.record_refusals(refusals)
-        except ObservatoryError:  # a counter, not a promise: the store is away
-            return
+        while self._refusals:  # those, too, that come while the store writes
+            await asyncio.sleep(0.05)
+            refusals, self._refusals = self._refusals, []
+            with contextlib.suppress(ObservatoryError):  # a counter, not a promise: the store is away
+                await self._store.record_refusals(refusals)
 
     def _sample(self, document: Any) -> str | None:
         """A redacted text of a refused request of a known type; nothing of an unknown one is kept."""
-        task_type = _type_of(document)
-        if task_type not in self._catalogue:
+        if _type_of(document) not in self._catalogue:
             return None
-        payload = validation.redact(self._catalogue.get(task_type).schema, document.get("payload"))
-        return strict_json.dumps_text({**document, "payload": payload})[:SAMPLE_CHARACTERS]
+        return strict_json.dumps_text(self.redactor.refused(document))[:SAMPLE_CHARACTERS]
 
 
 def _fingerprint(document: dict[str, Any]) -> bytes:

@@ -115,6 +115,16 @@ class Page:
         self._words[2] = number
 
     @property
+    def pid(self) -> int:
+        """The worker's process id, from before it begins anything; 0 until then."""
+        pid: int = self._words[5]
+        return pid
+
+    @pid.setter
+    def pid(self, pid: int) -> None:
+        self._words[5] = pid
+
+    @property
     def progress_count(self) -> int:
         """Grows by two with each progress; odd while one is being written."""
         count: int = self._words[3]

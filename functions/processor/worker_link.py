@@ -76,7 +76,9 @@ class WorkerLink:
 
     @property
     def name(self) -> str:
-        return f"worker-{self.pid if self.pid is not None else f'n{self.number}'}"
+        """By its process id: the starter tells it, but what the worker says of a job may come before that."""
+        pid = self.pid or (0 if self.closed else self._ends.page.pid)
+        return f"worker-{pid or f'n{self.number}'}"
 
     @property
     def stream(self) -> socket.socket:

@@ -223,7 +223,7 @@ class Worker:
         self._frames = Frames()
         self._bodies: deque[tuple[int, bytes]] = deque()
         self._answers: deque[tuple[Any, ...]] = deque()
-        self._pid = os.getpid()
+        self._pid = self._page.pid = os.getpid()
         self._number = 0
         self._written = self._rung = 0
         self._progress: tuple[float | None, str | None] | None = None

@@ -14,6 +14,7 @@ from contracts import strict_json
 from contracts.catalogue import Catalogue
 from contracts.errors import ConfigurationError, Draining, LeaseLost
 from functions.processor.assignments import Assignment, Outcome
+from functions.processor.masking import Masker
 from functions.processor.pace import Pace
 from functions.processor.worker_link import Held, Record, StarterLink, WorkerLink, parse
 
@@ -67,6 +68,7 @@ class WorkerPool:
         self._store_effect = store_effect
         self._environment = environment
         self._pace = Pace(size)
+        self._masker = Masker(Catalogue())
         self._held: dict[tuple[str, int], Held] = {}
         self._backlog: deque[Held] = deque()
         self._workers: list[WorkerLink] = []
@@ -88,7 +90,7 @@ class WorkerPool:
         that cannot be used."""
         self._loop = asyncio.get_running_loop()
         starter, catalogue = await self._begin_starter()
-        self._starter = starter
+        self._starter, self._masker = starter, Masker(catalogue)
         self._accepting = True
         self._fill()
         return catalogue
@@ -97,7 +99,7 @@ class WorkerPool:
         """Imports the task modules anew, in new processes; running attempts end on the old code. Raises
         ConfigurationError, and nothing has changed, when a module cannot be used."""
         starter, catalogue = await self._begin_starter(keeps_bytecode=False)
-        old, self._starter = self._starter, starter
+        old, self._starter, self._masker = self._starter, starter, Masker(catalogue)
         for worker in [w for w in self._workers if w.starter is old]:
             worker.retiring = True
             self._return_to_backlog(worker.take_back())
@@ -433,20 +435,8 @@ class WorkerPool:
         if self._held.pop(held.assignment.key, None) is None:
             return
         self._tell_progress(held, record.progress, now, final=True)
-        self._ready.append(
-            Outcome(
-                held.assignment.job_id,
-                held.assignment.lease_token,
-                record.kind,
-                record.result,
-                record.error,
-                record.after_seconds,
-                record.begun_micros + offset,
-                record.ran_micros,
-                record.output,
-                worker.name,
-            )
-        )
+        self._note(held, record.kind, record.begun_micros + offset, result=record.result, error=record.error,
+                   after_seconds=record.after_seconds, ran_micros=record.ran_micros, output=record.output, worker=worker.name)  # fmt: skip
 
     def _died(self, worker: WorkerLink, held: Held, status: int, begun: int, now: float) -> None:
         """The outcome of the job that a worker was at when it died."""
@@ -465,25 +455,23 @@ class WorkerPool:
             self._tell_progress(held, said[1], now, final=True)
         output, trace = worker.output()
         kind, error = _killed(why, held, status, trace)
-        self._ready.append(
-            Outcome(
-                held.assignment.job_id,
-                held.assignment.lease_token,
-                kind,
-                None,
-                error,
-                None,
-                begun + self._clock() - _micros(),
-                ran,
-                output,
-                worker.name,
-            )
-        )
+        self._note(held, kind, begun + self._clock() - _micros(), error=error, ran_micros=ran, output=output, worker=worker.name)
 
     def _end_unbegun(self, held: Held, kind: str, error_type: str, message: str) -> None:
-        error = {"type": error_type, "message": message, "traceback": None}
+        self._note(held, kind, self._clock(), error={"type": error_type, "message": message, "traceback": None})
+
+    def _note(
+        self, held: Held, kind: str, started_at: int, *, result: Any = None, error: dict[str, Any] | None = None,
+        after_seconds: float | None = None, ran_micros: int = 0, output: str | None = None, worker: str = "",
+    ) -> None:  # fmt: skip
+        """An outcome to be told, without the secrets of its payload."""
         assignment = held.assignment
-        self._ready.append(Outcome(assignment.job_id, assignment.lease_token, kind, None, error, None, self._clock(), 0, None, ""))
+        mask = self._masker.of(assignment.type, assignment.payload)
+        if mask is not None:
+            result, error, output = mask.result(result), mask.error(error), mask.text(output)
+        self._ready.append(
+            Outcome(assignment.job_id, assignment.lease_token, kind, result, error, after_seconds, started_at, ran_micros, output, worker)
+        )
 
     def _tell(self) -> None:
         if self._ready:
@@ -498,7 +486,9 @@ class WorkerPool:
             return False
         held.told, held.told_at = said, now
         if not held.dropped:
-            self._on_progress(held.assignment.job_id, held.assignment.lease_token, {"fraction": said[0], "message": said[1]})
+            mask = self._masker.of(held.assignment.type, held.assignment.payload)
+            message = mask.text(said[1]) if mask is not None else said[1]
+            self._on_progress(held.assignment.job_id, held.assignment.lease_token, {"fraction": said[0], "message": message})
         return True
 
     # ---- looking after running handlers

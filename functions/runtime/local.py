@@ -94,10 +94,12 @@ class LocalSystem:
 
     async def _take_over(self, catalogue: Any) -> str:
         """The tasks are others now; what that changed, in words."""
+        from functions.runtime.redaction import secret_schemas
         from functions.runtime.reloading import difference
 
         known = await self.parts.catalogue()
         words = difference(known, catalogue)
+        await self.store.remember_secrets(secret_schemas(catalogue))  # before any job comes that has them
         known.take(catalogue)
         await self.parts.open_search()  # made anew when other parts are secret now
         await (await self.parts.scheduler()).declare()
@@ -115,7 +117,6 @@ class LocalSystem:
     async def _start_delivery(self) -> None:
         from eventing.brokers.embedded import EmbeddedBroker
         from eventing.triggers import load_triggers
-        from functions.runtime.redaction import Redactor
         from functions.runtime.relay import Relay
 
         dead_letter = await self.parts.dead_letter()
@@ -125,7 +126,7 @@ class LocalSystem:
             **dict.fromkeys(own, self.processor.handle),  # `processor`, and those of queues with a Service of their own on the cluster
             "metrics-engine": self.metrics_engine.handle, "dead-letter": dead_letter.handle,
         }  # fmt: skip
-        redact = Redactor(await self.parts.catalogue()).event
+        redact = (await self.parts.redactor()).event
 
         async def feed(after: int, limit: int) -> list[Any]:
             return [redact(event) for event in await self.store.feed(after, limit)]

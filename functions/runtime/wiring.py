@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from functions.read_model.service import ReadModel
     from functions.runtime.pods import ClusterPods
     from functions.runtime.presence import Presence
+    from functions.runtime.redaction import Redactor
     from functions.scheduler.service import Scheduler
     from functions.scheduler.sweeping import Sweeper
     from functions.stores.instances import Instance
@@ -82,10 +83,19 @@ class Parts:
 
     async def open_search(self) -> None:
         """Lets jobs be found by what may be seen of them."""
-        from functions.runtime.redaction import Redactor
-
-        redactor = Redactor(await self.catalogue())
+        redactor = await self.redactor()
         await (await self.job_store()).open_search(redactor.payload, redactor.version)
+
+    async def redactor(self) -> "Redactor":
+        """What hides secrets on every way out of the store."""
+        redactor: Redactor = await self._once("redactor", self._make_redactor)
+        return redactor
+
+    async def _make_redactor(self) -> "Redactor":
+        from functions.runtime.redaction import Redactor, secret_schemas
+
+        catalogue = await self.catalogue()
+        return Redactor(catalogue, await (await self.job_store()).remember_secrets(secret_schemas(catalogue)))
 
     async def stats_store(self) -> "StatsStore":
         from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
@@ -131,7 +141,7 @@ class Parts:
 
         settings = self.settings
         bounds = Bounds(settings.payload_bytes, settings.batch_items, settings.timeout_seconds_max, settings.wait_seconds)
-        gateway = Gateway(await self.job_store(), await self.catalogue(), self.queues(), bounds)
+        gateway = Gateway(await self.job_store(), await self.catalogue(), self.queues(), bounds, await self.redactor())
         gateway.hosted = self.hosted
         return gateway
 
@@ -202,7 +212,7 @@ class Parts:
 
         environment = settings_module.environment(self.settings) | {"OBSERVATORY_DATA": str(self.settings.data_folder.resolve())}
         return ReadModel(
-            await self.job_store(), await self.stats_store(), await self.catalogue(), name=self.settings.name,
+            await self.job_store(), await self.stats_store(), await self.catalogue(), name=self.settings.name, redactor=await self.redactor(),
             streams_max=self.settings.streams_max, instances=self._instances, hosted=self.hosted, auditor=Auditor(environment), pods=self._pods(),
             rules=self.settings.alert_rules,
         )  # fmt: skip

@@ -200,8 +200,8 @@ def _compare(part: str, about: str, stored: Mapping[Any, int], expected: Mapping
 
 
 def _shown(name: str, value: Any) -> Any:
-    """A payload may hold secrets, so of it only a digest is told."""
-    if name == "payload":
+    """A payload may hold secrets, also in a template, so of these only a digest is told."""
+    if name in ("payload", "template"):
         return f"sha256:{hashlib.sha256(strict_json.dumps(value)).hexdigest()[:16]}"
     return to_rfc3339(value) if name.endswith("_at") and isinstance(value, int) else value
 

@@ -406,6 +406,10 @@ class JobStore(Protocol):
     async def tell_of_dead_letter(self, letter_id: str, participle: str, data: dict[str, Any], actor: str) -> None:
         """Commits `deadletter.replayed` or `deadletter.discarded` together with the letter's new status."""
 
+    async def remember_secrets(self, schemas: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Keeps payload schemas that mark secrets, by type and for good; answers all that were ever kept, so that what a task
+        once hid stays hidden when the task changes or goes."""
+
     async def record_refusals(self, refusals: Sequence[Refusal]) -> None:
         """Counts refusals by type, reason and minute; keeps at most 10 samples a minute."""
 

@@ -424,6 +424,13 @@ class SqliteJobStore:
     async def tell_of_dead_letter(self, letter_id: str, participle: str, data: dict[str, Any], actor: str) -> None:
         await self.database.ask(cmd.DeadLetterEvent(letter_id, participle, data, actor))
 
+    async def remember_secrets(self, schemas: Mapping[str, Any]) -> dict[str, list[Any]]:
+        kept = await self.database.read(records.secret_schemas)
+        if all(schema in kept.get(job_type, ()) for job_type, schema in schemas.items()):
+            return kept
+        await self.database.ask(SqlWrite(lambda connection: records.keep_secret_schemas(connection, schemas)))
+        return await self.database.read(records.secret_schemas)
+
     async def record_refusals(self, refusals: Sequence[Refusal]) -> None:
         # the minute is that of the commit: a tick may have told the one before already
         write = SqlWrite(lambda connection: records.record_refusals(connection, refusals, self.now()), lazy=True)

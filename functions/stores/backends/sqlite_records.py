@@ -1,11 +1,15 @@
-"""Writes on SQLite that are no moves: cursors, dead letters, refusals."""
+"""Writes on SQLite that are no moves: cursors, dead letters, refusals, what is secret."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
 
 from contracts import strict_json
 from functions.stores import commands as cmd
-from functions.stores.backends.sqlite_database import one
+from functions.stores.backends.sqlite_database import one, write_rows
 from functions.stores.job_store import DeadLetter, Refusal
 
 SAMPLES_A_MINUTE = 10
@@ -61,3 +65,16 @@ def record_refusals(connection: sqlite3.Connection, refusals: Sequence[Refusal],
                    samples = CASE WHEN ?4 = '[]' THEN samples ELSE json_insert(samples, '$[#]', json(json_extract(?4, '$[0]'))) END""",
             (minute, refusal.subject_type, refusal.reason, strict_json.dumps_text(sample)),
         )
+
+
+def keep_secret_schemas(connection: sqlite3.Connection, schemas: Mapping[str, Any]) -> None:
+    rows = [(job_type, strict_json.dumps_text(schema)) for job_type, schema in schemas.items()]
+    write_rows(connection, "INSERT OR IGNORE INTO secret_schemas (type, schema)", rows)
+
+
+def secret_schemas(connection: sqlite3.Connection) -> dict[str, list[Any]]:
+    """All that were ever kept, by type."""
+    kept: dict[str, list[Any]] = defaultdict(list)
+    for job_type, schema in connection.execute("SELECT type, schema FROM secret_schemas ORDER BY type, schema"):
+        kept[job_type].append(orjson.loads(schema))
+    return dict(kept)

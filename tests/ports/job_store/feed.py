@@ -277,6 +277,17 @@ class Refusals:
         assert found["demo.noop", "contract-violation"]["samples"][0] == {"detail": "x", "sample": "{}"}
         assert found["unknown", "malformed-json"]["samples"] == []
 
+    async def test_what_was_once_secret_is_remembered_for_good(self, laboratory: Laboratory, store: JobStore) -> None:
+        old, new = {"properties": {"pin": {"x-secret": True}}}, {"properties": {"key": {"x-secret": True}}}
+        assert await store.remember_secrets({}) == {}
+        assert await store.remember_secrets({"a.login": old, "b.login": new}) == {"a.login": [old], "b.login": [new]}
+        await store.close()
+        store = await laboratory.open()
+        for _ in range(2):
+            found = await store.remember_secrets({"a.login": new})
+            assert sorted(map(str, found["a.login"])) == sorted(map(str, [old, new])) and found["b.login"] == [new]
+        await store.close()
+
     async def test_at_most_ten_samples_are_kept_a_minute(self, laboratory: Laboratory, store: JobStore) -> None:
         for _ in range(4):
             await store.record_refusals([Refusal(f"demo.{name}", "contract-violation", "x", "{}") for name in ("a", "b")] * 4)
