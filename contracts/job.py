@@ -241,7 +241,7 @@ class Attempt:
     claimed_at: int
     started_at: int | None
     finished_at: int | None
-    outcome: str  # running | succeeded | failed | timed_out | lease_lost | worker_died | released | cancelled
+    outcome: str  # running | succeeded | failed | permanent | timed_out | lease_lost | worker_died | released | cancelled
     error: dict[str, Any] | None
     output: str | None
 
