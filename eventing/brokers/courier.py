@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from contracts.errors import ObservatoryError
 from contracts.event import Event
+from contracts.log_fields import about
 from eventing.brokers.backlog import Backlog, Parcel
 from eventing.outcomes import Outcome, dead_letter, outcome_of
 from eventing.triggers import Trigger
@@ -151,7 +152,7 @@ class Courier:
             while parcel := await self._next():
                 await self._deliver(parcel)
         except Exception:  # a fault of ours: its events stay unconfirmed, the others go on
-            log.exception("%s: a courier broke down", self.trigger.name, extra={"action": "broker.broken"})
+            log.exception("%s: a courier broke down", self.trigger.name, extra=about("broker.broken", trigger=self.trigger.name))
         finally:
             self._carriers.discard(task)
             self._pump()
@@ -172,7 +173,7 @@ class Courier:
         try:
             events = await self._feed(self.backlog.left_out[0] - 1, FEED_BATCH)
         except ObservatoryError as error:
-            log.warning("%s waits for the feed: %s", self.trigger.name, error, extra={"action": "broker.feed_away"})
+            log.warning("%s waits for the feed: %s", self.trigger.name, error, extra=about("broker.feed_away", trigger=self.trigger.name))
             self._read_at = self._now() + FEED_PAUSE_SECONDS
             return
         finally:
@@ -225,10 +226,11 @@ class Courier:
     def _report_dropped(self, parcel: Parcel, statuses: Sequence[int]) -> None:
         refused = [status for status in statuses if outcome_of(status) is Outcome.DROPPED]
         self._statistics.dropped += len(refused)
+        first = parcel.events[statuses.index(refused[0])]
         log.warning(
             "%s: %d events were answered %s and count as delivered, as the RabbitMQ Broker has it; the first is %s",
-            self.trigger.name, len(refused), sorted(set(refused)), parcel.events[statuses.index(refused[0])].id,
-            extra={"action": "broker.dropped"},
+            self.trigger.name, len(refused), sorted(set(refused)), first.id,
+            extra=about("broker.dropped", first, trigger=self.trigger.name),
         )  # fmt: skip
 
     def _give_up(self, parcel: Parcel, left: list[tuple[Event, int]], answer: bytes) -> None:
@@ -245,7 +247,7 @@ class Courier:
         log.error(
             "%s: %d events could not be delivered (%d), and there is no dead letter sink; the first is %s",
             self.trigger.name, len(left), status, event.id,
-            extra={"action": "broker.no_sink"},
+            extra=about("broker.no_sink", event, trigger=self.trigger.name),
         )  # fmt: skip
 
     def _after_sink(self, parcel: Parcel, statuses: Sequence[int]) -> None:
@@ -260,5 +262,5 @@ class Courier:
         log.error(
             "%s: the dead letter sink answered %d; %d dead letters are tried again in %.1f s",
             self.trigger.name, failed[0][1], len(failed), seconds,
-            extra={"action": "broker.sink_failed"},
+            extra=about("broker.sink_failed", failed[0][0], trigger=self.trigger.name),
         )  # fmt: skip

@@ -7,6 +7,7 @@ from functools import partial
 
 from contracts.errors import BrokerUnavailable, NotFound, Passing
 from contracts.event import Event
+from contracts.log_fields import about
 from eventing.broker import Subscriber
 from eventing.brokers.courier import Courier, Feed, Route, Send, Timer, TriggerStatistics
 from eventing.brokers.webhook import HttpClientFactory, Webhooks, new_http_client
@@ -96,7 +97,7 @@ class EmbeddedBroker:
                 log.warning(
                     "%s: no Service %r runs here; its events stay unconfirmed",
                     courier.trigger.name, courier.trigger.subscriber.service,
-                    extra={"action": "broker.absent"},
+                    extra=about("broker.absent", trigger=courier.trigger.name),
                 )  # fmt: skip
             courier.start(self._timer or asyncio.get_running_loop())
 
@@ -208,7 +209,7 @@ async def _call(
     except Exception as error:
         status = error.status if isinstance(error, Passing) else 500
         reason = f"{type(error).__name__}: {error}"
-    log.warning("%s: a delivery failed: %s", trigger, reason, extra={"action": "broker.failed"})
+    log.warning("%s: a delivery failed: %s", trigger, reason, extra=about("broker.failed", events[0], trigger=trigger))
     return [status] * len(events), reason.encode(errors="replace")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from contracts import validation
 from contracts.errors import BrokerUnavailable, Conflict, ContractViolation, Fault, ObservatoryError, Passing
 from contracts.event import Event
-from functions.runtime.dead_letters import STRUCTURED, Consumer, event_of, letter_of
+from functions.runtime.dead_letters import STRUCTURED, Consumer, event_of, letter_of, note_kept, note_not_kept
 from functions.stores.job_store import DeadLetter, JobStore
 
 TRIES = 3
@@ -38,12 +38,12 @@ class DeadLetterKeeper(Consumer):
 
     async def handle(self, trigger: str, events: Sequence[Event]) -> Sequence[int]:
         """Events handed over in process: kept in the structured mode, without what the broker added."""
-        return [await self._keep(self._letter(trigger, event)) for event in events]
+        return [await self._keep(self._letter(trigger, event), event) for event in events]
 
     async def keep_received(self, trigger: str, headers: dict[str, str], body: bytes, events: Sequence[Event]) -> int:
         """A request as it came: its body byte for byte, and the headers that an event in binary mode needs."""
         letters = [letter_of(trigger, _reason(event), headers, body, event, self._store.now(), _attempts(event)) for event in events]
-        return max([await self._keep(letter) for letter in letters], default=200)
+        return max([await self._keep(letter, event) for letter, event in zip(letters, events, strict=True)], default=200)
 
     # ---- a person's wishes ------------------------------------------------------------------------------------
 
@@ -101,16 +101,21 @@ class DeadLetterKeeper(Consumer):
         headers = {"content-type": STRUCTURED}
         return letter_of(trigger, _reason(event), headers, original.canonical(), event, self._store.now(), _attempts(event))
 
-    async def _keep(self, letter: DeadLetter) -> int:
+    async def _keep(self, letter: DeadLetter, event: Event) -> int:
         for last in range(TRIES):
             try:
                 await self._store.keep_dead_letter(letter)
-                return 200
-            except Passing:
-                if last < TRIES - 1:
+            except Passing as error:
+                if last == TRIES - 1:
+                    note_not_kept(letter, event, error)
+                else:
                     await asyncio.sleep(self._pause_seconds)
-            except ObservatoryError:
+            except ObservatoryError as error:
+                note_not_kept(letter, event, error)
                 return 503
+            else:
+                note_kept(letter, event)
+                return 200
         return 503
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contracts.errors import MalformedEvent, ObservatoryError, Passing
 from contracts.event import Event
 from contracts.event_types import EVENT_TYPES, TICK_TYPE
+from contracts.log_fields import about
 from contracts.statistics import fold, merge
 from functions.runtime.dead_letters import STRUCTURED, Consumer
 from functions.stores.event_log import EventLog
@@ -113,7 +114,7 @@ class MetricsEngine(Consumer):
         again = await self._feed.checkpoint()
         done = again is not None and again.position == checkpoint.position and again.jobs == checkpoint.jobs
         if done and await self._stats.apply(delta, 0, checkpoint.position):
-            log.warning("the statistics were rebuilt from the checkpoint at %d", checkpoint.position, extra={"action": "statistics.rebuilt"})
+            log.warning("the statistics were rebuilt from the checkpoint at %d", checkpoint.position, extra=about("statistics.rebuilt"))
         self._cursor = await self._stats.cursor()
 
     async def _step(self) -> bool:

@@ -11,6 +11,7 @@ from contracts.errors import ObservatoryError, Passing
 from contracts.event import Event
 from contracts.event_types import JOB_QUEUED, QUEUE_RESUMED
 from contracts.job import Job
+from contracts.log_fields import about
 from contracts.trace import below_attempt
 from functions.processor.assignments import Assignment, Outcome
 from functions.runtime.dead_letters import Consumer
@@ -150,12 +151,12 @@ class Processor(Consumer):
                     await self._claim_for(wanted)
                 pause = 0.1
             except Passing as error:
-                log.warning("claiming waits: %s", error, extra={"action": "processor.waiting"})
+                log.warning("claiming waits: %s", error, extra=about("processor.waiting"))
                 await self._pause(pause)
                 pause = min(pause * 2, 5.0)
                 self._wake.set()
             except Exception:
-                log.exception("a claim failed", extra={"action": "processor.failed"})
+                log.exception("a claim failed", extra=about("processor.failed"))
                 await self._pause(1.0)
                 self._wake.set()
             self._note_idle()
@@ -258,7 +259,7 @@ class Processor(Consumer):
         try:
             results = await self._end_attempts(endings)
         except ObservatoryError as error:
-            log.exception("outcomes could not be committed", extra={"action": "processor.failed"})
+            log.exception("outcomes could not be committed", extra=about("processor.failed"))
             if len(endings) > 1:
                 for ending in endings:
                     await self._store_endings([ending])
@@ -267,7 +268,7 @@ class Processor(Consumer):
             return
         for ending, result in zip(endings, results, strict=True):
             if isinstance(result, ObservatoryError):
-                log.info("job %s: %s", ending.job_id, result, extra={"action": "job.fenced"})
+                log.info("job %s: %s", ending.job_id, result, extra=about("job.fenced", job_id=ending.job_id, lease_token=ending.lease_token))
 
     async def _end_attempts(self, endings: Sequence[Ending]) -> list[str | ObservatoryError]:
         pause = 0.05
@@ -275,7 +276,7 @@ class Processor(Consumer):
             try:
                 return await self._store.end_attempts(endings)
             except Passing as error:  # leases are renewed meanwhile; what is lost is rescued
-                log.warning("outcomes wait: %s", error, extra={"action": "processor.waiting"})
+                log.warning("outcomes wait: %s", error, extra=about("processor.waiting"))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
 
@@ -307,9 +308,9 @@ class Processor(Consumer):
                     elif lease.state == "cancelling":
                         self._pool.cancel(lease.job_id, lease.lease_token)
             except Passing as error:
-                log.warning("leases are not renewed: %s", error, extra={"action": "processor.waiting"})
+                log.warning("leases are not renewed: %s", error, extra=about("processor.waiting"))
             except ObservatoryError:
-                log.exception("leases could not be renewed", extra={"action": "processor.failed"})
+                log.exception("leases could not be renewed", extra=about("processor.failed"))
 
 
 def _unstorable(ending: Ending, error: ObservatoryError) -> Ending:

@@ -13,6 +13,7 @@ from typing import Any
 from contracts import strict_json
 from contracts.catalogue import Catalogue
 from contracts.errors import ConfigurationError, Draining, LeaseLost
+from contracts.log_fields import about
 from functions.processor.assignments import Assignment, Outcome
 from functions.processor.masking import Masker
 from functions.processor.pace import Pace
@@ -260,7 +261,7 @@ class WorkerPool:
             return
         self._run(self._bury(starter))
         if starter is self._starter:
-            log.warning("the process that starts the workers died; starting another")
+            log.warning("the process that starts the workers died; starting another", extra=about("workers.restarted"))
             self._starter = None
             self._run(self._revive())
 
@@ -279,7 +280,7 @@ class WorkerPool:
             try:
                 self._starter, _ = await self._begin_starter()
             except ConfigurationError as error:
-                log.error("no workers: %s", error.message)  # noqa: TRY400
+                log.error("no workers: %s", error.message, extra=about("workers.missing"))  # noqa: TRY400
                 await asyncio.sleep(REVIVE_SECONDS)
             else:
                 self._fill()
@@ -387,7 +388,7 @@ class WorkerPool:
         try:
             requests = worker.requests()
         except (ValueError, TypeError, EOFError):
-            log.exception("%s wrote what is no frame; it is killed", worker.name)
+            log.exception("%s wrote what is no frame; it is killed", worker.name, extra=about("worker.killed"))
             requests = None
         if requests is None:
             self._loop.remove_reader(worker.stream)

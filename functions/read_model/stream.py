@@ -17,6 +17,7 @@ import orjson
 from contracts.errors import Draining, Overloaded, Passing
 from contracts.event import Event
 from contracts.event_types import EVENT_TYPES
+from contracts.log_fields import about
 from functions.stores.job_store import JobStore
 
 log = logging.getLogger("observatory.stream")
@@ -173,10 +174,10 @@ class Hub:
             try:
                 events = self._take_arrived(held.last) or await self._store.feed(held.last, READ)
             except Passing as error:
-                log.warning("the live streams wait: %s", error, extra={"action": "stream.waiting"})
+                log.warning("the live streams wait: %s", error, extra=about("stream.waiting"))
                 continue
             except Exception:
-                log.exception("the live streams wait", extra={"action": "stream.waiting"})
+                log.exception("the live streams wait", extra=about("stream.waiting"))
                 continue
             if events:
                 held.add([frame_of(self._redact(event)) for event in events])
@@ -220,7 +221,7 @@ class Hub:
                 if chunk:
                     yield chunk
         except Passing as error:
-            log.info("a live stream ends: %s", error, extra={"action": "stream.ended"})
+            log.info("a live stream ends: %s", error, extra=about("stream.ended"))
         finally:
             self.watchers -= 1
             if not self.watchers:

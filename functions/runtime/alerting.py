@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from contracts.alerts import CRITICAL, Alert, Finding, Judgement, Rules
 from contracts.event_types import ALERT_RAISED
+from contracts.log_fields import about
 from contracts.statistics import Figures, Window
 from contracts.times import MICROSECONDS, from_rfc3339, seconds_between, to_micros
 from functions.stores.job_store import PUBLISH_CURSOR, JobStore, QueueState
@@ -158,9 +159,9 @@ class Watch:
 
 def _log(judgement: Judgement) -> None:
     for event_type, alert, _ in judgement.told:
-        ids = {"alert_id": alert.id, "severity": alert.severity}
+        facts = {"alert_id": alert.id, "severity": alert.severity}
         if event_type == ALERT_RAISED:
             level = logging.ERROR if alert.severity == CRITICAL else logging.WARNING
-            log.log(level, "alert %s: %s", alert.severity, alert.summary, extra={"action": "alert.raised", **ids})
+            log.log(level, "alert %s: %s", alert.severity, alert.summary, extra=about("alert.raised", **facts))
         else:
-            log.info("alert over: %s", alert.summary, extra={"action": "alert.resolved", **ids})
+            log.info("alert over: %s", alert.summary, extra=about("alert.resolved", **facts))

@@ -9,6 +9,7 @@ from typing import Any
 from contracts.errors import Forbidden, ObservatoryError
 from contracts.ids import UuidSequence
 from contracts.job import Job, JobRequest, JobStatus
+from contracts.log_fields import about
 from contracts.query import parse
 from functions.stores.bulk import STEP, BulkOperation, BulkState
 from functions.stores.job_store import JobStore
@@ -81,10 +82,10 @@ class Bulk:
                 state = found
                 await asyncio.sleep(REST_SECONDS)
         except ObservatoryError as error:  # the tick goes on with it
-            log.warning("bulk operation %s waits: %s", operation.id, error, extra={"action": "bulk.waits"})
+            log.warning("bulk operation %s waits: %s", operation.id, error, extra=about("bulk.waits", operation=operation.id))
             return
         log.info("bulk operation %s: %s of %d jobs in %.1f s", operation.id, operation.action, state.done, time.monotonic() - begun,
-                 extra={"action": "bulk.finished"})  # fmt: skip
+                 extra=about("bulk.finished", operation=operation.id))  # fmt: skip
 
     async def _rerun(self, operation: BulkOperation, ids: Sequence[str]) -> list[tuple[str, str]]:
         """New jobs under keys made from the operation and the old job, so that a step done twice makes none twice."""

@@ -8,6 +8,7 @@ from contracts import validation
 from contracts.errors import ObservatoryError, Refused
 from contracts.event import Event
 from contracts.ids import UuidSequence
+from contracts.log_fields import about
 from functions.stores.job_store import DeadLetter, JobStore
 
 log = logging.getLogger("observatory.dead_letters")
@@ -55,6 +56,16 @@ def event_of(letter: DeadLetter) -> Event | None:
     return events[0] if len(events) == 1 else None
 
 
+def note_kept(letter: DeadLetter, event: Event | None) -> None:
+    """Tells the log of a letter that is kept."""
+    log.warning("an event for %s was put aside: %s", letter.trigger, letter.reason[:200], extra=about("dead_letter.kept", event, trigger=letter.trigger))
+
+
+def note_not_kept(letter: DeadLetter, event: Event, error: ObservatoryError) -> None:
+    """Tells the log of a letter that cannot be kept now; the broker may forget the event."""
+    log.error("an event for %s cannot be put aside: %s", letter.trigger, error, extra=about("dead_letter.not_kept", event, trigger=letter.trigger))
+
+
 class Consumer:
     """What every function behind the broker shares: it validates what it gets and keeps what it must refuse."""
 
@@ -65,7 +76,7 @@ class Consumer:
         """Keeps the original bytes as a dead letter. Raises StoreUnavailable when that cannot be done now."""
         letter = letter_of(trigger, reason_of(error), headers, body, event, self._dead_letters.now())
         await self._dead_letters.keep_dead_letter(letter)
-        log.warning("an event for %s was put aside: %s", trigger, letter.reason[:200], extra={"action": "dead_letter.kept"})
+        note_kept(letter, event)
 
     async def valid(self, trigger: str, events: Sequence[Event]) -> list[Event]:
         """The events that keep their contract; the others are kept as dead letters, each with its reason."""

@@ -18,9 +18,12 @@ from starlette.responses import Response
 from contracts.access import Role
 from contracts.errors import ObservatoryError, Passing, Refused, Unadmitted, Unauthenticated
 from contracts.event import Event
+from contracts.log_fields import about
+from contracts.trace import trace_id
 from functions.runtime.description import Answer
 from functions.runtime.entrance import METRICS, Door, Entrance
-from functions.runtime.http import Route, Router, check_query, json_response, problem, read_body
+from functions.runtime.guard import ACTOR
+from functions.runtime.http import Route, Router, check_query, header, json_response, problem, read_body, trace_of
 from functions.runtime.sign_in import sign_in_page, wants_page
 
 if TYPE_CHECKING:
@@ -98,7 +101,7 @@ class Function:
     def refused(self, request: Request, error: ObservatoryError) -> Response:
         """The answer that an error makes. What the guard turned away is no refusal of a contract, and leaves no trace in the store."""
         if not isinstance(error, Passing | Refused):
-            log.error("%s", error, extra={"action": "request.failed"})
+            log.error("%s", error, extra=about("request.failed", **_facts(request)))
         if isinstance(error, Unauthenticated) and wants_page(request):
             return sign_in_page(error)
         service = self._service
@@ -111,7 +114,8 @@ class Function:
 
     def failed(self, request: Request) -> Response:
         number = uuid.uuid4().hex[:12]
-        log.exception("request %s %s failed (%s)", request.method, request.scope["path"], number, extra={"action": "request.failed"})
+        log.exception("request %s %s failed (%s)", request.method, request.scope["path"], number,
+                      extra=about("request.failed", number=number, **_facts(request)))  # fmt: skip
         return problem(ObservatoryError(f"something went wrong here; the log has it under {number}"), request.scope["path"])
 
     def _watch_for_the_end(self) -> None:
@@ -131,7 +135,7 @@ class Function:
         try:
             signal.signal(signal.SIGTERM, on_term)
         except ValueError:  # not the main thread: whoever runs it there drains it
-            log.debug("no SIGTERM handler outside the main thread")
+            log.debug("no SIGTERM handler outside the main thread", extra=about("drain.unwatched"))
 
     def _end(self) -> None:
         if self._presence is not None:
@@ -141,6 +145,12 @@ class Function:
     @property
     def _service_is_hosted(self) -> bool:
         return getattr(self._service, "hosted", False)
+
+
+def _facts(request: Request) -> dict[str, Any]:
+    """What tells a request in the log: never its query string or its headers."""
+    ids = {"trace_id": trace_id(trace_of(request)), "event_id": header(request, b"ce-id"), "actor": request.scope.get(ACTOR)}
+    return {"method": request.method, "path": request.scope["path"], **ids}
 
 
 # ---- operations that every function has -------------------------------------------------------------------------

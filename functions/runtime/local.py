@@ -20,6 +20,7 @@ from contracts.errors import ConfigurationError, DataFolderInUse, ObservatoryErr
 from functions.runtime import settings as settings_module  # noqa: E402
 from functions.runtime.access import require_keys_or_loopback  # noqa: E402
 from functions.runtime.settings import Settings  # noqa: E402
+from functions.runtime.telling import Teller  # noqa: E402
 from functions.runtime.wiring import Parts, host  # noqa: E402
 
 log = logging.getLogger("observatory.local")
@@ -218,76 +219,6 @@ def url_host(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-# ---- what a person sees -----------------------------------------------------------------------------------------
-
-
-def banner(system: LocalSystem, catalogue: Any) -> str:
-    url = system.address
-    modules = ", ".join(["built-in", *system.settings.task_modules])
-    return f"""Distributed Task Observatory is running (process {os.getpid()}, up in {time.monotonic() - STARTED:.1f} s)
-
-  submit     {url}/v1/jobs   or CloudEvents to {url}/
-  look       {url}/          live events: {url}/v1/stream
-  API        {url}/openapi.json   metrics: {url}/metrics
-  data       {system.settings.data_folder.resolve()}: {recovered(system)}
-  tasks      {len(catalogue)} types ({modules})
-  workers    {system.settings.worker_count} processes
-
-Try:
-  curl -s '{url}/v1/jobs?wait=5' -H 'Content-Type: application/json' \\
-    -d '{{"type": "text.statistics", "payload": {{"text": "hello world"}}}}'
-
-Stop with Ctrl-C, or make stop from elsewhere.
-"""
-
-
-def recovered(system: LocalSystem) -> str:
-    """What was found in the data folder, in words."""
-    counts = system.counts
-    total = sum(counts.values())
-    if not total:
-        return "new and empty"
-    waiting = sum(counts.get(state, 0) for state in ("waiting", "scheduled", "queued", "retrying"))
-    return f"{total:,} jobs, {waiting:,} waiting, {system.rescued:,} rescued"
-
-
-def job_printer(write: Callable[[str], Any]) -> Callable[[Sequence[Any]], None]:
-    """A line for each job that ended, from its event."""
-    from contracts.event_types import JOB_CANCELLED, JOB_FAILED, JOB_RETRYING, JOB_SUCCEEDED
-
-    words = {JOB_SUCCEEDED: "succeeded", JOB_FAILED: "FAILED", JOB_CANCELLED: "cancelled", JOB_RETRYING: "retrying"}
-
-    def committed(events: Sequence[Any]) -> None:
-        lines = []
-        for event in events:
-            if event.type in words:
-                lines.append(_job_line(event.document, words[event.type]))
-        if lines:
-            write("".join(lines))
-
-    return committed
-
-
-def _job_line(document: dict[str, Any], word: str) -> str:
-    data = document["data"]
-    line = f"{document['time'][11:23]}  {word:<9}  {document['jobtype']:<20}  {document['subject'][4:]}"
-    ran = data.get("ran_seconds")
-    if ran is not None:
-        line += f"  {ran:.3f} s"
-    if int(document["attempt"]) > 1:
-        line += f"  attempt {document['attempt']}"
-    error = data.get("error") or {}
-    text = error.get("message") or data.get("reason")
-    if text and word != "succeeded":
-        line += f"  {printable(str(text))[:120]}"
-    return line + "\n"
-
-
-def printable(text: str) -> str:
-    """One line without control characters: text from jobs cannot steer a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
 # ---- the command ------------------------------------------------------------------------------------------------
 
 
@@ -309,30 +240,15 @@ async def run(settings: Settings, system: LocalSystem) -> int:
     await system.start()
     gc.freeze()  # what is there now stays: only what jobs leave behind is looked through
     gc.set_threshold(20_000, 20, 100)
+    teller = Teller(settings.log_format)
     if not settings.quiet:
-        system.store.on_committed(job_printer(_write_out))
-    print(banner(system, await system.parts.catalogue()), flush=True)
+        system.store.on_committed(teller.jobs())
+    teller.started(system, await system.parts.catalogue(), time.monotonic() - STARTED)
     await asked.wait()
-    print(draining(system), flush=True)
+    teller.stopping(system)
     await system.stop()
-    print("Stopped. Everything accepted is in the data folder.", flush=True)
+    teller.stopped()
     return 0
-
-
-def draining(system: LocalSystem) -> str:
-    busy = system.processor.busy
-    if not busy:
-        return "Stopping: nothing runs."
-    jobs = "job" if busy == 1 else "jobs"
-    return f"Stopping: waits for {busy} running {jobs}, {system.settings.drain_seconds:g} s at most (Ctrl-C again stops at once)."
-
-
-def _write_out(text: str) -> None:
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError:  # whoever read this is gone; the work goes on
-        return
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

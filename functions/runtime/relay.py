@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from contracts.errors import Passing
 from contracts.event import Event
+from contracts.log_fields import about
 from eventing.publisher import Publisher
 from functions.stores import faults
 from functions.stores.job_store import PUBLISH_CURSOR, JobStore
@@ -69,11 +70,11 @@ class Relay:
                 await self._save()
                 pause = 0.1
             except Passing as error:
-                log.warning("publishing waits: %s", error, extra={"action": "relay.waiting"})
+                log.warning("publishing waits: %s", error, extra=about("relay.waiting"))
                 await self._begin_again(pause)
                 pause = min(pause * 2, 5.0)
             except Exception:  # nobody else would publish
-                log.exception("publishing failed", extra={"action": "relay.failed"})
+                log.exception("publishing failed", extra=about("relay.failed"))
                 await self._begin_again(pause)
                 pause = min(pause * 2, 5.0)
 

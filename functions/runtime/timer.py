@@ -17,6 +17,7 @@ from contracts.event_types import (
     SCHEDULE_SKIPPED,
     SCHEDULE_UPDATED,
 )
+from contracts.log_fields import about
 from contracts.times import MICROSECONDS, from_rfc3339
 from functions.stores.job_store import Tick
 
@@ -65,7 +66,7 @@ class Timer:
             try:
                 tick = await self._tick()
             except Exception as error:  # nobody else keeps time here
-                log.warning("a tick failed: %s", error, exc_info=not isinstance(error, ObservatoryError), extra={"action": "tick.failed"})
+                log.warning("a tick failed: %s", error, exc_info=not isinstance(error, ObservatoryError), extra=about("tick.failed"))
                 await asyncio.sleep(1.0)
                 self._due_at = self._now()
             else:

@@ -18,6 +18,7 @@ from functions.runtime.entrance import Door
 from functions.runtime.guard import Guard
 from functions.runtime.http import Limits
 from functions.runtime.settings import Settings
+from observability.logs import configure
 
 if TYPE_CHECKING:
     from contracts.catalogue import Catalogue
@@ -160,6 +161,10 @@ class Parts:
             cold_start=lambda: time.monotonic() - STARTED,
         )  # fmt: skip
         self._made["pool_listener"] = processor
+        if not self.hosted and not self.settings.quiet:
+            from observability import job_lines
+
+            (await self.job_store()).on_committed(job_lines.logged)
         await processor.start()
         return processor
 
@@ -323,7 +328,9 @@ def parts() -> Parts:
     """This process's parts, from its environment unless `host` set them."""
     global _parts
     if _parts is None:
-        _parts = Parts(settings_module.load())
+        settings = settings_module.load()
+        configure(settings.log_format)
+        _parts = Parts(settings)
     return _parts
 
 

@@ -9,6 +9,7 @@ from contracts.event import Event
 from contracts.event_types import TICK_TYPE
 from contracts.intake import Intake
 from contracts.job import JobRequest
+from contracts.log_fields import about
 from functions.runtime.alerting import Watch
 from functions.runtime.bulk import Bulk
 from functions.runtime.dead_letters import Consumer
@@ -50,7 +51,7 @@ class Scheduler(Consumer):
         declared = await self._store.declare_schedules(self._intake.catalogue.schedules() if self._intake is not None else {})
         for name in declared.taken:
             log.warning("the task %s declares a schedule, but a person's has its name and stays; delete or rename it", name,
-                        extra={"action": "schedule.taken"})  # fmt: skip
+                        extra=about("schedule.taken", schedule=name))  # fmt: skip
         return declared
 
     def _resolve(self, template: dict[str, Any]) -> JobRequest:
@@ -84,9 +85,9 @@ class Scheduler(Consumer):
         while total.more:
             total = total.and_then(await self._store.tick(resolve=resolve))
         if total.rescued:
-            log.warning("%d leases ran out and were rescued", total.rescued, extra={"action": "leases.rescued"})
+            log.warning("%d leases ran out and were rescued", total.rescued, extra=about("leases.rescued"))
         if total.skipped:
-            log.info("%d due times of schedules passed without a job", total.skipped, extra={"action": "schedules.skipped"})
+            log.info("%d due times of schedules passed without a job", total.skipped, extra=about("schedules.skipped"))
         await self._ring()
         return total.due_by(await self._watch.look()) if self._watch is not None else total
 

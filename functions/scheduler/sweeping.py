@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from contracts.errors import ObservatoryError
+from contracts.log_fields import about
 from contracts.statistics import MINUTE_MICROS
 from functions.stores.job_store import JobStore
 from functions.stores.retention import DAY_MICROS, Keeping
@@ -35,7 +36,7 @@ class Sweeper:
                 break
             await self._sleep((time.monotonic() - begun) * (REST_WHEN_FULL if done.over else REST))
         if jobs:
-            log.info("%d ended jobs were dropped", jobs, extra={"action": "jobs.dropped"})
+            log.info("%d ended jobs were dropped", jobs, extra=about("jobs.dropped"))
         return jobs
 
     async def _settled(self) -> None:
@@ -52,5 +53,5 @@ class Sweeper:
             try:
                 await self.sweep(every_seconds)
             except ObservatoryError as error:
-                log.warning("nothing was dropped: %s", error, extra={"action": "retention.failed"})
+                log.warning("nothing was dropped: %s", error, extra=about("retention.failed"))
             await asyncio.sleep(every_seconds)

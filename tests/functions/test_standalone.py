@@ -115,6 +115,10 @@ def test_a_job_passes_through_functions_that_each_run_alone(tmp_path: Path) -> N
         assert processor.request("POST", "/triggers/processor-default", queued, "application/cloudevents+json")[0] == 200
         broken = {**queued, "data": "broken"}
         assert processor.request("POST", "/triggers/processor-default", broken, "application/cloudevents+json")[0] == 200  # never 4xx
+    told = [json.loads(line) for line in processor.log.read_text().splitlines() if line.startswith("{")]
+    assert [(line["action"], line.get("status"), line.get("trigger")) for line in told] == [
+        ("job.ended", "succeeded", None), ("dead_letter.kept", None, "processor-default")]  # fmt: skip
+    assert {line["job_id"] for line in told} == {answer["id"]} and {line["trace_id"] for line in told} == {answer["id"].replace("-", "")}
     tick = {"specversion": "1.0", "id": "t1", "source": "/tick", "type": "dev.knative.sources.ping"}
     with alone("scheduler", data) as scheduler:
         assert scheduler.request("POST", "/", tick, "application/cloudevents+json")[0] == 200

@@ -134,7 +134,11 @@ class System:
             self.process.wait(10)
 
     def __enter__(self) -> "System":
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.kill()
+            raise
 
     def __exit__(self, *_: object) -> None:
         if self.process is not None and self.process.poll() is None:

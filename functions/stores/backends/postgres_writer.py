@@ -147,7 +147,7 @@ class Writer:
             try:
                 return await self._try(commands)
             except _COLLISIONS as error:
-                log.debug("tried again: %s", words_of(error))
+                log.debug("tried again: %s", words_of(error), extra={"action": "postgres.collided"})
                 await asyncio.sleep(random.random() * 0.005 * 2**turn)
             except (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction, TimeoutError, OSError) as error:
                 raise StoreUnavailable(f"the job store does not answer: {words_of(error)}") from error

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from contracts.log_fields import about
+
 log = logging.getLogger("observatory.search")
 
 FORMAT = 1  # raise it when what is indexed changes: an index of another format is made anew
@@ -64,7 +66,7 @@ def open_index(path: Path, made_of: str, start: Progress, head: int) -> sqlite3.
         connection.executescript(_LAYOUT)
         row = connection.execute("SELECT made_of, position FROM progress").fetchone()
     except sqlite3.DatabaseError as error:
-        log.warning("the search index %s is not usable (%s): it is made anew", path, error, extra={"action": "search.remade"})
+        log.warning("the search index %s is not usable (%s): it is made anew", path, error, extra=about("search.remade"))
         remove(path)
         connection = connect(path)
         connection.executescript(_LAYOUT)

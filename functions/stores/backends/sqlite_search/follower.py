@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
+from contracts.log_fields import about
 from functions.stores.backends.sqlite_database import one
 from functions.stores.backends.sqlite_search import changes, file, writing
 from functions.stores.backends.sqlite_search.bits import BLOCK
@@ -79,7 +80,7 @@ class Follower:
                 self._hurried.clear()
                 self._hurried.wait(LOOK_SECONDS)
             except Exception as error:  # a full disk, a locked file: what is not indexed is looked at by the queries
-                log.warning("the search index cannot go on: %s", error, extra={"action": "search.stuck"})
+                log.warning("the search index cannot go on: %s", error, extra=about("search.stuck"))
                 self._stopped.wait(FAULT_SECONDS)
 
     @staticmethod
