@@ -51,6 +51,18 @@ class StoreUnavailable(Passing):
     slug = "store-unavailable"
 
 
+class StatisticsUnavailable(StoreUnavailable):
+    """The statistics store does not answer or is full. Jobs go on, and what it misses is counted when it is back. Try again."""
+
+    slug = "statistics-unavailable"
+
+
+class EventLogUnavailable(StoreUnavailable):
+    """The event log does not answer. Jobs go on, and what it misses is kept when it is back. Try again."""
+
+    slug = "event-log-unavailable"
+
+
 class BrokerUnavailable(Passing):
     """The broker does not answer. Try again."""
 

@@ -11,17 +11,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from contracts.alerts import CRITICAL, Alert, Finding, Judgement, Rules
+from contracts.errors import Passing
 from contracts.event_types import ALERT_RAISED
 from contracts.log_fields import about
 from contracts.statistics import Figures, Window
 from contracts.times import MICROSECONDS, from_rfc3339, seconds_between, to_micros
-from functions.stores.job_store import PUBLISH_CURSOR, JobStore, QueueState
-from functions.stores.stats_store import StatsStore
+from functions.stores.event_log import EVENT_LOG_CURSOR
+from functions.stores.job_store import PUBLISH_CURSOR, STATISTICS_CURSOR, JobStore, QueueState
+from functions.stores.stats_store import Reading, StatsStore
 
 log = logging.getLogger("observatory.alerts")
 MINUTES = 5
 FAILURES_LEAST = 5
 EVERY_SECONDS = 5.0  # judged at most so often, however often time is kept
+PATIENCE_SECONDS = 1.0
+_COUNTED = ("failure-rate", "refusals", "no-progress")  # judged by the statistics
 _MOVED = ("started", "succeeded", "failed", "retrying", "cancelled", "released")
 
 
@@ -31,6 +35,7 @@ class Situation:
     seconds they are; the queues; dead letters by status, and those of the last five minutes; each reader's lag in seconds."""
 
     now: int
+    measured: bool  # whether the statistics answered: without them nothing is said of what they count
     recent: Figures
     moved: Figures
     moved_seconds: float
@@ -108,16 +113,22 @@ class Watch:
         self._every_seconds = every_seconds
         self._store, self._stats = store, stats
         self._looked: float | None = None
+        self.statistics_at: int | None = None
+        """Where the statistics stood when they last answered."""
 
     async def look(self) -> int | None:
         """Raises and resolves alerts; answers when to look again (None: with the next tick). Raises StoreUnavailable."""
         if self._looked is not None and (early := self._every_seconds - (time.monotonic() - self._looked)) > 0:
             return self._store.now() + to_micros(early) if await self._store.alerts() else None
         self._looked = time.monotonic()
-        found = await self.found()
+        situation = await self._situation()
+        found = list(findings(situation))
         if not found and not await self._store.alerts():
             return None
-        judgement = await self._store.judge_alerts(lambda known, now: self.rules.judge(found, known, now))
+        unknown = () if situation.measured else _COUNTED
+        judgement = await self._store.judge_alerts(
+            lambda known, now: self.rules.judge(found, {key: alert for key, alert in known.items() if alert.name not in unknown}, now)
+        )
         _log(judgement)
         return judgement.next_at
 
@@ -139,15 +150,25 @@ class Watch:
         rule = self.rules.get("no-progress")
         window, still = Window(MINUTES, now), Window(math.ceil((rule.above if rule is not None else 0.0) / 60), now)
         reading, queues, letters, new_letters, head, cursors = await asyncio.gather(
-            self._stats.read([(window.first, window.last), (still.first, still.last)]), self._store.queues(), self._store.dead_letter_counts(),
+            self._reading([(window.first, window.last), (still.first, still.last)]), self._store.queues(), self._store.dead_letter_counts(),
             self._store.dead_letter_counts(now - MINUTES * 60 * MICROSECONDS), self._store.head(), self._store.cursors(),
         )  # fmt: skip
-        lags = {"statistics": await self._lag(reading.position, head, now)}
-        if PUBLISH_CURSOR in cursors:
-            lags[PUBLISH_CURSOR] = await self._lag(cursors[PUBLISH_CURSOR], head, now)
-        recent, moved = reading.ranges
-        moved_seconds = still.covered_seconds if not lags["statistics"] else 0.0  # who counts is late: no word about progress
-        return Situation(now, recent, moved, moved_seconds, queues, letters, new_letters, lags)
+        stands = {name: cursors[name] for name in (PUBLISH_CURSOR, EVENT_LOG_CURSOR) if name in cursors}
+        stands[STATISTICS_CURSOR] = reading.position if reading is not None else cursors.get(STATISTICS_CURSOR, 0)
+        lags = {name: await self._lag(position, head, now) for name, position in stands.items()}
+        recent, moved = reading.ranges if reading is not None else (Figures(), Figures())
+        late = reading is None or lags[STATISTICS_CURSOR]  # who counts is late: no word about progress
+        return Situation(now, reading is not None, recent, moved, 0.0 if late else still.covered_seconds, queues, letters, new_letters, lags)
+
+    async def _reading(self, ranges: Sequence[tuple[int, int]]) -> Reading | None:
+        """None while the statistics are away, which the reader's lag tells; time is not kept waiting for them."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                reading = await self._stats.read(ranges)
+        except (Passing, TimeoutError):
+            return None
+        self.statistics_at = reading.position
+        return reading
 
     async def _lag(self, position: int, head: int, now: int) -> float:
         """How long the next event of a reader has waited for it, in seconds."""

@@ -39,7 +39,7 @@ class LocalBell:
         self._processor.ring(queue)
 
     async def ring_readers(self) -> None:
-        await self._metrics_engine.catch_up()
+        self._metrics_engine.wake()
 
 
 class LocalSystem:
@@ -180,6 +180,7 @@ class LocalSystem:
             await self._serving
         await self.broker.stop()
         await self.relay.stop()
+        await self.metrics_engine.drain()
         await self.parts.close()
 
 

@@ -31,7 +31,7 @@ def check(settings: Settings, progress: Progress, found: Callable[[Difference], 
 
 
 async def _check(settings: Settings, progress: Progress, found: Callable[[Difference], None]) -> dict[str, Any]:
-    _, store, stats = stores_at_rest(settings)
+    _, store, stats = await stores_at_rest(settings)
     try:
         return await _audit(store, stats, progress, found)
     finally:
@@ -56,7 +56,7 @@ def apply(settings: Settings, progress: Progress, *, table: bool) -> dict[str, A
 async def _apply(settings: Settings, progress: Progress, table: bool) -> dict[str, Any]:
     from functions.metrics_engine.service import MetricsEngine
 
-    folder, store, stats = stores_at_rest(settings)
+    folder, store, stats = await stores_at_rest(settings)
     try:
         folder.acquire()
     except DataFolderInUse:

@@ -85,6 +85,8 @@ class Settings:
     """How long settled dead letters, counters of refusals and the events of schedules' firings are kept; 0: for ever."""
     keep_statistics_days: float = 31.0
     """How long statistics are kept by the minute (the sums since the beginning stay); 0: for ever."""
+    keep_history_days: float = 365.0
+    """How long the event log keeps events on MongoDB; 0: for ever."""
     alerts: str = ""
     """Other thresholds of alerts, as `queue-age=300,refusals=off,calm=30`; observability/README.md lists them."""
     log_format: str = "auto"
@@ -103,6 +105,10 @@ class Settings:
     """The name of this instance; empty: the host's name and a random part."""
     store: str = "sqlite"
     """The job store: sqlite."""
+    redis_url: str = field(default="", repr=False)
+    """Redis for the statistics: `redis://:PASSWORD@HOST:PORT/0`, `rediss:` for TLS; empty: the job store's file."""
+    mongo_url: str = field(default="", repr=False)
+    """MongoDB for the event log: `mongodb://USER:PASSWORD@HOST:PORT/DATABASE`, `?tls=true` for TLS; empty: what the job store keeps."""
     mongo_server: str = ""
     """For `make servers`: the program of a MongoDB server (`mongod`, or FerretDB 1.24); empty: looked for on PATH."""
     test_kill: str = ""
@@ -129,7 +135,8 @@ class Settings:
     @property
     def keeping(self) -> Keeping:
         return Keeping(
-            self.keep_succeeded_days, self.keep_failed_days, self.keep_jobs_max, self.keep_others_days, self.keep_statistics_days
+            self.keep_succeeded_days, self.keep_failed_days, self.keep_jobs_max, self.keep_others_days, self.keep_statistics_days,
+            self.keep_history_days,
         )
 
     @property
@@ -188,9 +195,19 @@ def _check(settings: Settings) -> None:
     _ = settings.rules, settings.alert_rules
 
 
+_SECRETS = frozenset({"OBSERVATORY_API_KEYS", *(f"OBSERVATORY_{store}_URL" for store in ("POSTGRES", "REDIS", "MONGO", "RABBITMQ"))})
+
+
 def environment(settings: Settings) -> dict[str, str]:
-    """What worker processes inherit: the whole environment but the API keys, with the settings that they read as this
-    process has them."""
+    """What worker processes inherit: the whole environment but API keys and the servers' URLs, with the settings that they read as
+    this process has them."""
     read = {"OBSERVATORY_HTTP_ALLOW": settings.http_allow, "OBSERVATORY_FILES_ROOTS": settings.files_roots}
-    others = {name: value for name, value in os.environ.items() if name not in read and name != "OBSERVATORY_API_KEYS"}
+    others = {name: value for name, value in os.environ.items() if name not in read and name not in _SECRETS}
     return others | {name: value for name, value in read.items() if value}
+
+
+def environment_of_stores(settings: Settings) -> dict[str, str]:
+    """What a process of ours inherits that opens the same stores."""
+    urls = {"OBSERVATORY_REDIS_URL": settings.redis_url, "OBSERVATORY_MONGO_URL": settings.mongo_url}
+    folder = {"OBSERVATORY_DATA": str(settings.data_folder.resolve())}
+    return environment(settings) | {name: value for name, value in urls.items() if value} | folder

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from functions.runtime.redaction import Redactor
     from functions.scheduler.service import Scheduler
     from functions.scheduler.sweeping import Sweeper
+    from functions.stores.event_log import EventLog
     from functions.stores.instances import Instance
     from functions.stores.job_store import JobStore, Recovered
     from functions.stores.stats_store import StatsStore
@@ -99,10 +100,23 @@ class Parts:
         return Redactor(catalogue, await (await self.job_store()).remember_secrets(secret_schemas(catalogue)))
 
     async def stats_store(self) -> "StatsStore":
-        from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
+        stats: StatsStore = await self._once("stats_store", self._open_stats_store)
+        return stats
 
-        store: Any = await self.job_store()
-        return SqliteStatsStore(store.database)
+    async def _open_stats_store(self) -> "StatsStore":
+        return stats_store_of(self.settings, await self.job_store())
+
+    async def event_log(self) -> "EventLog | None":
+        """The event log, where it is another store than the jobs'."""
+        event_log: EventLog | None = await self._once("event_log", self._open_event_log)
+        return event_log
+
+    async def _open_event_log(self) -> "EventLog | None":
+        if not self.settings.mongo_url:
+            return None
+        from functions.stores.backends.mongo_event_log import MongoEventLog
+
+        return MongoEventLog(self.settings.mongo_url, (await self.job_store()).source)
 
     # ---- data -------------------------------------------------------------------------------------------------
 
@@ -203,7 +217,12 @@ class Parts:
     async def _make_metrics_engine(self) -> "MetricsEngine":
         from functions.metrics_engine.service import MetricsEngine
 
-        return MetricsEngine(await self.job_store(), await self.stats_store())
+        event_log = await self.event_log()
+        redact = (await self.redactor()).event if event_log is not None else None
+        engine = MetricsEngine(await self.job_store(), await self.stats_store(), event_log, redact)
+        await engine.attach()
+        engine.wake()  # for what was committed while nobody listened
+        return engine
 
     async def read_model(self) -> "ReadModel":
         model: ReadModel = await self._once("read_model", self._make_read_model)
@@ -215,7 +234,7 @@ class Parts:
         await self.open_search()
         from functions.read_model.auditing import Auditor
 
-        environment = settings_module.environment(self.settings) | {"OBSERVATORY_DATA": str(self.settings.data_folder.resolve())}
+        environment = settings_module.environment_of_stores(self.settings)
         return ReadModel(
             await self.job_store(), await self.stats_store(), await self.catalogue(), name=self.settings.name, redactor=await self.redactor(),
             streams_max=self.settings.streams_max, instances=self._instances, hosted=self.hosted, auditor=Auditor(environment), pods=self._pods(),
@@ -264,7 +283,7 @@ class Parts:
     async def sweeper(self) -> "Sweeper":
         from functions.scheduler.sweeping import Sweeper
 
-        return Sweeper(await self.job_store(), await self.stats_store(), self.settings.keeping)
+        return Sweeper(await self.job_store(), await self.stats_store(), self.settings.keeping, await self.event_log())
 
     def _readers_of_the_feed(self) -> list[str]:
         """The Triggers of the metrics engine, which follows the feed by its cursor."""
@@ -288,8 +307,9 @@ class Parts:
         return keeper
 
     async def close(self) -> None:
-        if "job_store" in self._made:
-            await self._made["job_store"].close()
+        for store in ("event_log", "stats_store", "job_store"):
+            if self._made.get(store) is not None:
+                await self._made[store].close()
         self.folder.release()
 
 
@@ -307,18 +327,30 @@ class SilentBell:
         return None
 
 
-def stores_at_rest(settings: Settings) -> "tuple[DataFolder, JobStore, StatsStore]":
-    """The embedded stores of a data folder, not opened: they can be read beside a running system; to write, hold the folder
+async def stores_at_rest(settings: Settings) -> "tuple[DataFolder, JobStore, StatsStore]":
+    """The stores of a data folder, not opened: they can be read beside a running system; to write, hold the folder
     and open them. Raises ConfigurationError when there are none."""
     from contracts import validation
     from functions.stores.backends.sqlite_job_store import SqliteJobStore
-    from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
 
     folder = DataFolder(settings.data_folder)
     if not folder.database.exists():
         raise ConfigurationError(f"there is no data in {settings.data_folder.resolve()}; name the folder with OBSERVATORY_DATA")
     store = SqliteJobStore.at(folder.database, check=validation.validate_event)
-    return folder, store, SqliteStatsStore(store.database)
+    await store.identify()
+    return folder, store, stats_store_of(settings, store)
+
+
+def stats_store_of(settings: Settings, store: Any) -> "StatsStore":
+    """On Redis, where the settings name one, else beside the jobs."""
+    if settings.redis_url:
+        from functions.stores.backends.redis_stats_store import KEPT_SECONDS, RedisStatsStore
+
+        kept = round(settings.keep_statistics_days * 86_400) or 10 * KEPT_SECONDS
+        return RedisStatsStore(settings.redis_url, store.source, kept)
+    from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
+
+    return SqliteStatsStore(store.database)
 
 
 _parts: Parts | None = None

@@ -14,6 +14,7 @@ from functions.runtime.alerting import Watch
 from functions.runtime.bulk import Bulk
 from functions.runtime.dead_letters import Consumer
 from functions.scheduler.sweeping import Sweeper
+from functions.stores.event_log import EVENT_LOG_CURSOR
 from functions.stores.job_store import STATISTICS_CURSOR, Declared, JobStore, Tick
 
 log = logging.getLogger("observatory.scheduler")
@@ -96,7 +97,11 @@ class Scheduler(Consumer):
         for queue in await self._store.queues():
             if queue.depth and not queue.paused:
                 self._bell.ring_queue(queue.name, queue.depth)
-        cursor = (await self._store.cursors()).get(STATISTICS_CURSOR, 0)
+        cursors = await self._store.cursors()
+        statistics = cursors.get(STATISTICS_CURSOR, 0)
+        if self._watch is not None and self._watch.statistics_at is not None:
+            statistics = min(statistics, self._watch.statistics_at)  # their store was emptied, and the copy of the cursor does not know
+        cursor = min(statistics, cursors.get(EVENT_LOG_CURSOR, statistics))
         if cursor < await self._store.head():
             await self._bell.ring_readers()
         await self._store.resolve_dead_letters(self._readers, cursor)

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from contracts.errors import ObservatoryError
+from contracts.errors import ObservatoryError, Passing
 from contracts.log_fields import about
 from contracts.statistics import MINUTE_MICROS
+from functions.stores.event_log import EventLog
 from functions.stores.job_store import JobStore
 from functions.stores.retention import DAY_MICROS, Keeping
 from functions.stores.stats_store import StatsStore
@@ -20,8 +21,11 @@ REST_WHEN_FULL = 0.25  # more ended jobs than may be: the load makes them faster
 class Sweeper:
     """`sleep` rests; a test hands in its own."""
 
-    def __init__(self, store: JobStore, stats: StatsStore, keeping: Keeping, sleep: Callable[[float], "asyncio.Future[None]"] | None = None) -> None:
-        self._store, self._stats, self._keeping = store, stats, keeping
+    def __init__(
+        self, store: JobStore, stats: StatsStore, keeping: Keeping, event_log: EventLog | None = None,
+        sleep: Callable[[float], "asyncio.Future[None]"] | None = None,
+    ) -> None:  # fmt: skip
+        self._store, self._stats, self._keeping, self._event_log = store, stats, keeping, event_log
         self._sleep = sleep or asyncio.sleep
 
     async def sweep(self, budget_seconds: float) -> int:
@@ -45,7 +49,20 @@ class Sweeper:
         if self._keeping.others_days:
             await self._store.prune_settled(now - round(self._keeping.others_days * DAY_MICROS), max(before_minute, 0))
         if before_minute > 0:
-            await self._stats.prune(before_minute)
+            await self._elsewhere(self._stats.prune(before_minute))
+        if self._event_log is not None and self._keeping.history_days:
+            dropped = await self._elsewhere(self._event_log.prune(now - round(self._keeping.history_days * DAY_MICROS)))
+            if dropped:
+                log.info("%d events left the event log", dropped, extra=about("history.dropped"))
+
+    @staticmethod
+    async def _elsewhere(pruning: Awaitable[int]) -> int:
+        """What is in another store waits until that answers; jobs do not wait for it."""
+        try:
+            return await pruning
+        except Passing as error:
+            log.debug("nothing was dropped there: %s", error, extra=about("retention.waits"))
+            return 0
 
     async def sweep_on(self, every_seconds: float) -> None:
         """For a process that lives: sweeps again and again."""

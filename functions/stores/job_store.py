@@ -289,6 +289,9 @@ class JobStore(Protocol):
     async def advance(self, cursor: str, position: int) -> None:
         """Moves a cursor forward (never back). May wait for a commit that happens anyway."""
 
+    async def forget_cursor(self, cursor: str) -> None:
+        """Takes a cursor away: nobody reads by it any more, and retention waits for it no longer."""
+
     # ---- bulk --------------------------------------------------------------------------------------------------
     async def begin_bulk(self, operation: BulkOperation, job_ids: Sequence[str]) -> None:
         """Keeps an operation and whom it is for."""

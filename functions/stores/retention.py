@@ -59,6 +59,7 @@ class Keeping:
     jobs_max: int = 1_000_000
     others_days: float = 30.0
     statistics_days: float = 31.0
+    history_days: float = 365.0
 
     def retention(self) -> Retention:
         days = {"succeeded": self.succeeded_days, "failed": self.failed_days, "cancelled": self.failed_days}

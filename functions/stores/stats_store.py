@@ -1,6 +1,6 @@
 """Port: the statistics, folded from the feed up to a cursor that is saved with them in one step.
 
-Every method may raise StoreUnavailable. Minutes are counted since the epoch (see contracts/statistics.py).
+Every method may raise StatisticsUnavailable. Minutes are counted since the epoch (see contracts/statistics.py).
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,14 @@ class Reading:
 
 
 class StatsStore(Protocol):
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is another store than the feed's, so that a copy of its cursor is kept there."""
+
+    async def close(self) -> None: ...
+    async def ping(self) -> None:
+        """Returns when it answers."""
+
     async def cursor(self) -> int:
         """The position up to which the feed is folded; 0 at the beginning."""
 

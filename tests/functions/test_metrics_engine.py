@@ -1,8 +1,9 @@
 """The metrics engine: every event counts once, whatever is delivered how often and in which order."""
 
 import asyncio
+import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ from contracts.errors import StoreUnavailable
 from contracts.event import Event
 from contracts.event_types import TICK_TYPE
 from contracts.statistics import Delta, fold
+from functions.metrics_engine import service
 from functions.metrics_engine.service import MetricsEngine
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
+from functions.stores.event_log import EVENT_LOG_CURSOR
+from functions.stores.job_store import STATISTICS_CURSOR
 from functions.stores.retention import Retention
+from tests.support.memory_event_log import MemoryEventLog
 from tests.support.stores import mixed_life, run_all, sqlite_store, submit
 
 
@@ -28,6 +33,24 @@ async def jobs(tmp_path: Path) -> AsyncIterator[SqliteJobStore]:
 @pytest.fixture
 def stats(jobs: SqliteJobStore) -> SqliteStatsStore:
     return SqliteStatsStore(jobs.database)
+
+
+class Elsewhere:
+    """Statistics of another store than the feed's, as Redis is."""
+
+    elsewhere = True
+
+    def __init__(self, stats: SqliteStatsStore) -> None:
+        self._stats = stats
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stats, name)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.005)
 
 
 @pytest.fixture
@@ -119,22 +142,38 @@ async def test_statistics_that_were_cleared_are_built_anew_by_the_next_event(
     await assert_equal_to_the_log(jobs, stats)
 
 
-async def test_a_store_that_is_away_answers_503_and_nothing_is_counted_twice_afterwards(
-    jobs: SqliteJobStore, stats: SqliteStatsStore, engine: MetricsEngine, monkeypatch: pytest.MonkeyPatch
+async def away(*args: Any, **named: Any) -> Any:
+    raise StoreUnavailable("it does not answer")
+
+
+async def test_statistics_that_are_away_hold_up_nobody_and_count_everything_once_when_they_are_back(
+    jobs: SqliteJobStore, stats: SqliteStatsStore, engine: MetricsEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "observatory")
     await mixed_life(jobs)
     events = await jobs.feed(0, 1_000)
-
-    async def away(*args: Any) -> bool:
-        raise StoreUnavailable
-
     monkeypatch.setattr(stats, "apply", away)
-    assert await engine.handle("metrics-engine", events) == [503] * len(events)
-    assert not engine._arrived
-    monkeypatch.undo()
+    assert await engine.handle("metrics-engine", events) == [200] * len(events)  # the feed has them
+    assert await engine.handle("metrics-engine", events[:1]) == [200]
+    assert [record.reader for record in caplog.records if record.action == "reader.away"] == ["statistics"]
     assert await stats.whole() == (0, Delta())
-    assert await engine.handle("metrics-engine", events) == [200] * len(events)
+    assert (await jobs.dead_letters(10, None, None)).items == []
+    monkeypatch.undo()
+    await until(lambda: "reader.back" in [record.action for record in caplog.records])  # nobody rings
+    await engine.catch_up()
     await assert_equal_to_the_log(jobs, stats)
+
+
+async def test_a_feed_that_is_away_answers_503(jobs: SqliteJobStore, engine: MetricsEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    await mixed_life(jobs)
+    last = (await jobs.feed(0, 1_000))[-1]
+    for name in ("feed", "head", "ping"):
+        monkeypatch.setattr(jobs, name, away)
+    assert await engine.handle("metrics-engine", [last]) == [503]
+    with pytest.raises(StoreUnavailable):
+        await engine.ready()
+    monkeypatch.undo()
+    assert await engine.handle("metrics-engine", [last]) == [200]
 
 
 def changed(event: Event, **attributes: Any) -> Event:
@@ -164,27 +203,135 @@ async def test_what_is_no_event_of_the_feed_is_kept_as_a_dead_letter(
     await assert_equal_to_the_log(jobs, stats)
 
 
-async def test_the_event_log_gets_each_event_redacted_before_the_cursor_passes_it(jobs: SqliteJobStore, stats: SqliteStatsStore) -> None:
-    class KeptLog:
-        def __init__(self) -> None:
-            self.kept: list[tuple[int, Event]] = []
-
-        async def insert_batch(self, events: Any) -> int:
-            cursor = await stats.cursor()
-            self.kept += [(cursor, event) for event in events]
-            return len(events)
-
-        async def of_subject(self, subject: str) -> list[Event]:
-            return []
-
-        async def of_bucket(self, bucket: int) -> list[Event]:
-            return []
-
-    log = KeptLog()
+async def test_the_event_log_gets_each_event_redacted_and_its_cursor_follows(jobs: SqliteJobStore, stats: SqliteStatsStore) -> None:
+    log = MemoryEventLog()
     await submit(jobs, 3)
-    await MetricsEngine(jobs, stats, log, lambda event: changed(event, redacted="yes")).catch_up()
-    assert [event.position for _, event in log.kept] == list(range(1, await jobs.head() + 1))
-    assert all(cursor < event.position and event.attribute("redacted") == "yes" for cursor, event in log.kept)
+    engine = MetricsEngine(jobs, stats, log, lambda event: changed(event, redacted="yes"))
+    await engine.catch_up()
+    assert list(log.kept) == list(range(1, await jobs.head() + 1))
+    assert all(event.attribute("redacted") == "yes" for event in log.kept.values())
+    assert log.kept_extent.last == (await jobs.cursors())[EVENT_LOG_CURSOR] == await jobs.head()
+
+
+async def test_readers_do_not_wait_for_each_other(
+    jobs: SqliteJobStore, stats: SqliteStatsStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the event log away the statistics are folded; with the statistics away the event log is written."""
+    log = MemoryEventLog()
+    engine = MetricsEngine(jobs, stats, log)
+    await submit(jobs, 2)
+    await engine.catch_up()
+    first = await jobs.head()
+    log.away = True
+    await mixed_life(jobs)
+    events = await jobs.feed(first, 1_000)
+    assert await engine.handle("metrics-engine", events) == [200] * len(events)
+    await assert_equal_to_the_log(jobs, stats)
+    assert (len(log.kept), (await jobs.cursors())[EVENT_LOG_CURSOR]) == (first, first)
+    assert "the event log (in memory) does not answer" in caplog.text
+    log.away = False
+    monkeypatch.setattr(stats, "apply", away)
+    await submit(jobs, 1)
+    (last,) = (await jobs.feed(0, 1_000))[-1:]
+    assert await engine.handle("metrics-engine", [last]) == [200]
+    await until(lambda: len(log.kept) == last.position)
+    monkeypatch.undo()
+    await engine.catch_up()
+    assert list(log.kept) == list(range(1, await jobs.head() + 1))
+    await assert_equal_to_the_log(jobs, stats)
+
+
+async def test_a_doorbell_is_not_held_for_a_reader_with_a_long_way_to_go(
+    jobs: SqliteJobStore, stats: SqliteStatsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, go_on = MemoryEventLog(), asyncio.Event()
+    insert = log.insert_batch
+
+    async def slow(*batch: Any) -> bool:
+        await go_on.wait()
+        return await insert(*batch)
+
+    monkeypatch.setattr(log, "insert_batch", slow)
+    monkeypatch.setattr(service, "WAIT_SECONDS", 0.02)
+    engine = MetricsEngine(jobs, stats, log)
+    await submit(jobs)
+    events = await jobs.feed(0, 100)
+    assert await engine.handle("metrics-engine", events) == [200] * len(events)
+    await engine._followers[0].catch_up()
+    await assert_equal_to_the_log(jobs, stats)
+    go_on.set()
+    await engine.catch_up()
+    assert len(log.kept) == len(events)
+
+
+async def test_retention_does_not_pass_an_event_log_that_is_behind(jobs: SqliteJobStore, stats: SqliteStatsStore) -> None:
+    log = MemoryEventLog()
+    await mixed_life(jobs)
+    engine = MetricsEngine(jobs, stats, log)
+    await engine.attach()
+    log.away = True
+    engine.wake()
+    await until(lambda: engine._followers[1]._fault is not None)
+    await jobs.advance("relay", await jobs.head())
+    await engine._followers[0].catch_up()
+    everything = Retention({"succeeded": 0, "failed": 0, "cancelled": 0})
+    assert (await jobs.prune(everything)).jobs == 0
+    log.away = False
+    await engine.catch_up()
+    assert (await jobs.prune(everything)).jobs > 5
+    assert list(log.kept) == list(range(1, await jobs.head() + 1))
+
+
+async def test_without_an_event_log_its_cursor_holds_up_nothing(jobs: SqliteJobStore, stats: SqliteStatsStore) -> None:
+    await MetricsEngine(jobs, stats, MemoryEventLog()).attach()
+    assert (await jobs.cursors())[EVENT_LOG_CURSOR] == 0
+    await MetricsEngine(jobs, stats).attach()
+    assert EVENT_LOG_CURSOR not in await jobs.cursors()
+
+
+async def test_an_event_log_that_is_attached_late_gets_what_the_job_store_still_keeps(
+    jobs: SqliteJobStore, stats: SqliteStatsStore, engine: MetricsEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    await mixed_life(jobs)
+    await engine.catch_up()
+    await jobs.advance("relay", await jobs.head())
+    await jobs.prune(Retention({"succeeded": 0, "failed": 0, "cancelled": 0}))
+    log = MemoryEventLog()
+    await MetricsEngine(jobs, stats, log).catch_up()
+    assert list(log.kept) == [event.position for event in await jobs.feed(0, 1_000)]
+    assert "it gets what the job store still keeps" in caplog.text
+
+
+async def test_readers_that_are_ahead_of_a_feed_that_came_back_from_a_copy_go_back(
+    jobs: SqliteJobStore, stats: SqliteStatsStore, tmp_path: Path
+) -> None:
+    log = MemoryEventLog()
+    await mixed_life(jobs)
+    await MetricsEngine(jobs, stats, log).catch_up()
+    ahead = Elsewhere(stats)
+    async with sqlite_store(tmp_path / "copy") as copy:  # of an earlier day
+        await submit(copy, 1)
+        await MetricsEngine(copy, ahead, log).catch_up()
+        events = await copy.feed(0, 1_000)
+        assert await stats.whole() == (await copy.head(), fold(events))
+        assert log.kept_extent.last == await copy.head()
+        assert list(log.kept) == [event.position for event in events]
+
+
+async def test_statistics_kept_elsewhere_leave_a_copy_of_their_cursor(jobs: SqliteJobStore, tmp_path: Path) -> None:
+    await mixed_life(jobs)
+    async with sqlite_store(tmp_path / "elsewhere") as other:
+        await MetricsEngine(jobs, Elsewhere(SqliteStatsStore(other.database))).catch_up()
+    assert (await jobs.cursors())[STATISTICS_CURSOR] == await jobs.head()
+
+
+async def test_waking_finds_that_the_statistics_were_emptied(jobs: SqliteJobStore, stats: SqliteStatsStore, engine: MetricsEngine) -> None:
+    await mixed_life(jobs)
+    await engine.catch_up()
+    await stats.clear()
+    engine.wake()
+    await engine.drain()
+    await assert_equal_to_the_log(jobs, stats)
 
 
 async def test_draining_waits_for_the_fold_in_hand(jobs: SqliteJobStore, stats: SqliteStatsStore, engine: MetricsEngine) -> None:

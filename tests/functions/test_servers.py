@@ -86,7 +86,7 @@ def test_docker_serves_what_is_not_on_path(tmp_path: Path) -> None:
     up = next(line for line in asked.read_text().splitlines() if " up " in line)
     assert "compose.yaml" in up
     assert up.endswith(f"up --detach --wait redis {place.port('redis')} {place.password('docker')}")
-    assert read_urls(data) == {"OBSERVATORY_REDIS_URL": f"redis://:{place.password('docker')}@127.0.0.1:{place.port('redis')}/0"}
+    assert read_urls(data) == {"OBSERVATORY_REDIS_URL": f"redis://default:{place.password('docker')}@127.0.0.1:{place.port('redis')}/0"}
     assert command(data, "stop", path=str(tmp_path)).stdout == "Stopped redis.\n"
     assert read_urls(data) == {}
 

@@ -1,17 +1,23 @@
-"""What every `StatsStore` does."""
+"""What every `StatsStore` does, over SQLite and over Redis, and what Redis does beside."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from redis import asyncio as redis
 
-from contracts.statistics import ALL_TIME, MINUTE_MICROS, Delta, fold
+from contracts.errors import ConfigurationError, StoreUnavailable
+from contracts.statistics import ALL_TIME, MINUTE_MICROS, Delta, Window, fold, merge, rates
+from functions.stores.backends.redis_stats_store import AT_ONCE, RedisStatsStore
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
 from functions.stores.instances import Instance
 from functions.stores.stats_store import StatsStore
+from tests.support.lives import random_life
+from tests.support.servers import own_servers, server_url
 from tests.support.stores import mixed_life, sqlite_store
 
 ONE = Delta(
@@ -20,14 +26,29 @@ ONE = Delta(
 
 
 @pytest.fixture
-async def jobs(tmp_path: Path) -> AsyncIterator[SqliteJobStore]:
-    async with sqlite_store(tmp_path) as store:
+async def jobs(quick_folder: Path) -> AsyncIterator[SqliteJobStore]:
+    async with sqlite_store(quick_folder) as store:
         yield store
 
 
+async def keys_of(stats: RedisStatsStore) -> dict[str, int]:
+    """Every key of this deployment, and for how many seconds it lives on (-1: for ever)."""
+    return {key: await stats._redis.ttl(key) async for key in stats._redis.scan_iter(match=f"{stats._prefix}*", count=1_000)}
+
+
 @pytest.fixture
-def stats(jobs: SqliteJobStore) -> StatsStore:
-    return SqliteStatsStore(jobs.database)
+async def redis_stats(jobs: SqliteJobStore) -> AsyncIterator[RedisStatsStore]:
+    """Below the name of a job store of its own."""
+    stats = RedisStatsStore(server_url("redis"), jobs.source)
+    yield stats
+    for key in await keys_of(stats):
+        await stats._redis.delete(key)
+    await stats.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("redis", marks=pytest.mark.servers)])
+def stats(request: pytest.FixtureRequest, jobs: SqliteJobStore) -> StatsStore:
+    return SqliteStatsStore(jobs.database) if request.param == "sqlite" else request.getfixturevalue("redis_stats")
 
 
 async def test_a_new_store_stands_at_the_beginning(stats: StatsStore) -> None:
@@ -105,3 +126,144 @@ async def test_a_cleared_store_can_be_built_anew(stats: StatsStore) -> None:
     await stats.clear()
     assert await stats.whole() == (0, Delta())
     assert await stats.apply(ONE, 0, 5)
+
+
+# ---- Redis ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("seed", range(3))
+async def test_redis_and_sqlite_are_equal_to_the_bit(jobs: SqliteJobStore, redis_stats: RedisStatsStore, seed: int) -> None:
+    """The same feed in batches of any size, windows and percentiles included; also sums beyond what a double holds."""
+    chance = random.Random(seed)
+    sqlite = SqliteStatsStore(jobs.database)
+    events = random_life(seed, 60)
+    after = start = 0
+    while start < len(events):
+        batch = events[start : start + chance.randrange(1, 40)]
+        delta = fold(batch)
+        if start == 0:
+            delta = merge(delta, Delta({}, {(ALL_TIME, "x", "a.b", "waited_micros"): (1 << 60) + 1}, {}))
+        start, upto = start + len(batch), after + len(batch)
+        assert await sqlite.apply(delta, after, upto) == await redis_stats.apply(delta, after, upto) is True
+        after = upto
+    assert await redis_stats.whole() == await sqlite.whole()
+    as_of = max(minute for minute, *_ in fold(events).sums) * MINUTE_MICROS + 30_000_000
+    windows = [Window(minutes, as_of) for minutes in (1, 5, 60)]
+    ranges = [(ALL_TIME, ALL_TIME), *((window.first, window.last) for window in windows)]
+    theirs, ours = await sqlite.read(ranges), await redis_stats.read(ranges)
+    assert ours == theirs
+    assert [rates(part, 60.0) for part in ours.ranges] == [rates(part, 60.0) for part in theirs.ranges]
+    assert await redis_stats.series(windows[-1].first, windows[-1].last) == await sqlite.series(windows[-1].first, windows[-1].last)
+
+
+@pytest.mark.servers
+async def test_keys_are_one_for_each_minute_and_two_more_and_all_expire(redis_stats: RedisStatsStore) -> None:
+    events = random_life(7, 200)
+    await redis_stats.apply(fold(events[:100]), 0, 100)
+    await redis_stats.apply(fold(events[100:]), 100, len(events))
+    keys = await keys_of(redis_stats)
+    minutes = {minute for minute, *_ in fold(events).sums if minute != ALL_TIME}
+    assert len(keys) == len(minutes) + 2
+    assert min(keys.values()) > 0
+    assert sorted(keys.values())[0] <= 31 * 86_400
+
+
+@pytest.mark.servers
+async def test_totals_that_are_lost_alone_begin_a_new_life_in_which_no_minute_counts_twice(redis_stats: RedisStatsStore) -> None:
+    await redis_stats.apply(ONE, 0, 5)
+    await redis_stats._redis.delete(redis_stats._totals)
+    assert await redis_stats.whole() == (0, Delta())
+    assert not await redis_stats.apply(ONE, 5, 6)
+    assert await redis_stats.apply(ONE, 0, 5)
+    assert await redis_stats.whole() == (5, ONE)
+
+
+@pytest.mark.servers
+async def test_a_large_beginning_is_written_in_pieces_and_seen_at_once(redis_stats: RedisStatsStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from a checkpoint. Another that begins at the same time loses, and leaves nothing that counts."""
+    minutes, kinds = 30, AT_ONCE // 25
+    delta = Delta({}, {(minute, "q", f"a.b{kind}", "accepted"): kind + 1 for minute in range(1, minutes + 1) for kind in range(kinds)}, {})
+    seen = []
+
+    async def watch() -> None:
+        while not seen or not seen[-1]:
+            seen.append((await redis_stats.read([(1, minutes)])).ranges[0].total("accepted"))
+
+    watching = asyncio.create_task(watch())
+    won = await asyncio.gather(redis_stats.apply(delta, 0, 9), redis_stats.apply(delta, 0, 9))
+    await watching
+    assert sorted(won) == [False, True]
+    assert await redis_stats.whole() == (9, delta)
+    assert set(seen) <= {0, sum(delta.sums.values())}
+
+
+@pytest.mark.servers
+async def test_deployments_on_one_redis_do_not_see_each_other(redis_stats: RedisStatsStore) -> None:
+    other = RedisStatsStore(server_url("redis"), "urn:observatory:00000000-0000-0000-0000-000000000000")
+    await redis_stats.apply(ONE, 0, 5)
+    assert await other.whole() == (0, Delta())
+    await other.apply(ONE, 0, 7)
+    await other.clear()
+    assert await keys_of(other) == {}
+    await other.close()
+    assert await redis_stats.whole() == (5, ONE)
+
+
+@pytest.mark.servers
+async def test_maxmemory_is_named_when_it_is_hit_and_nothing_is_half_written() -> None:
+    with own_servers("redis") as servers:
+        url = servers.url("redis")
+        stats = RedisStatsStore(url, "urn:observatory:full")
+        await stats.apply(ONE, 0, 5)
+        async with redis.Redis.from_url(url) as client:
+            await client.config_set("maxmemory", "1mb")
+            with pytest.raises(StoreUnavailable, match=r"is full, its maxmemory is reached: .*OBSERVATORY_KEEP_STATISTICS_DAYS"):
+                await stats.apply(ONE, 5, 6)
+            assert await stats.whole() == (5, ONE)  # reading goes on
+            await client.config_set("maxmemory", "0")
+        assert await stats.apply(ONE, 5, 6)
+        assert await stats.whole() == (6, merge(ONE, ONE))
+        await stats.close()
+
+
+@pytest.mark.servers
+async def test_statistics_survive_a_kill_of_redis_or_go_back_to_an_earlier_cursor_whole() -> None:
+    with own_servers("redis") as servers:
+        stats = RedisStatsStore(servers.url("redis"), "urn:observatory:killed")
+        for position in range(200):
+            await stats.apply(ONE, position, position + 1)
+        process = servers.running("redis")
+        assert process is not None
+        process.send(9)
+        process.stop()
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            await stats.cursor()
+        servers.start(["redis"])
+        cursor, delta = await stats.whole()
+        assert delta == merge(*[ONE] * cursor)
+        assert await stats.apply(ONE, cursor, cursor + 1)
+        await stats.close()
+
+
+async def test_a_store_that_is_away_says_where_it_should_be_and_not_by_which_password() -> None:
+    stats = RedisStatsStore("redis://:secret@127.0.0.1:9/0", "urn:observatory:test")
+    with pytest.raises(StoreUnavailable, match=r"the statistics store \(Redis at 127\.0\.0\.1:9/0\) does not answer") as caught:
+        await stats.ping()
+    assert "secret" not in str(caught.value)
+    await stats.close()
+
+
+@pytest.mark.servers
+async def test_a_wrong_password_is_told_with_the_setting(jobs: SqliteJobStore) -> None:
+    host = server_url("redis").rpartition("@")[2]
+    stats = RedisStatsStore(f"redis://:wrong@{host}", jobs.source)
+    with pytest.raises(StoreUnavailable, match=r"refuses: .*OBSERVATORY_REDIS_URL"):
+        await stats.ping()
+    await stats.close()
+
+
+@pytest.mark.parametrize("url", ["http://here", "redis://h:port/0", "redis://h/0?socket_timeout=soon"])
+def test_a_url_that_cannot_be_used_is_told_with_its_setting(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="OBSERVATORY_REDIS_URL"):
+        RedisStatsStore(url, "urn:observatory:test")

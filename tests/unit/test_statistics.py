@@ -26,31 +26,9 @@ from contracts.statistics import (
     rates,
 )
 from functions.stores.moves import Ending, Moves
+from tests.support.lives import START, random_life
 
-START = 1_795_000_000_000_000
 MINUTE = START // 60_000_000
-
-
-def life(seed: int, steps: int = 12) -> list[Event]:
-    """The events of some jobs under random moves."""
-    chance = random.Random(seed)
-    events: list[Event] = []
-    moves = Moves("urn:observatory:test", START, lambda document: events.append(Event(document)), chance.random)
-    for number in range(steps):
-        moves.now += chance.randrange(20_000_000)
-        job = moves.accept(f"job-{number}", JobRequest(chance.choice(["a.b", "c.d"]), {}, queue=chance.choice(["x", "y"])), 0, None)
-        if chance.random() < 0.2:
-            moves.cancel(job, "anna", None)
-            continue
-        while job.status in ("queued", "retrying"):
-            moves.now += chance.randrange(5_000_000)
-            if job.status == "retrying":
-                moves.release_due(job)
-                continue
-            moves.claim(job, worker="w", instance="i", lease_micros=15, cold_start_seconds=chance.choice([None, 0.25]))
-            outcome = chance.choice(["succeeded", "failed", "timed_out", "worker_died", "permanent"])
-            moves.end_attempt(job, Ending(job.id, job.lease_token, outcome, ran_micros=chance.randrange(10_000_000)))
-    return events
 
 
 def event(short: str, data: dict[str, Any], **attributes: str) -> Event:
@@ -72,7 +50,7 @@ def test_buckets_follow_each_other_without_gap_or_overlap() -> None:
 
 @given(st.integers(0, 1_000), st.randoms(use_true_random=False), st.integers(1, 20))
 def test_folding_in_any_order_and_in_any_batches_gives_the_same_bytes(seed: int, chance: random.Random, size: int) -> None:
-    events = life(seed)
+    events = random_life(seed)
     whole = fold(events)
     chance.shuffle(events)
     parts = [fold(events[start : start + size]) for start in range(0, len(events), size)]
@@ -156,6 +134,6 @@ def test_rates_are_ended_jobs_a_second_and_failures_among_those_that_ran_to_an_e
 
 @pytest.mark.parametrize("change", [lambda d: d.states, lambda d: d.sums, lambda d: d.buckets])
 def test_deltas_that_cancel_each_other_leave_nothing(change: Callable[[Delta], dict[Any, int]]) -> None:
-    delta = fold(life(1))
+    delta = fold(random_life(1))
     undo = Delta(*({key: -value for key, value in part.items()} for part in (delta.states, delta.sums, delta.buckets)))
     assert not change(merge(delta, undo))

@@ -13,7 +13,7 @@ COMPOSE = Path(__file__).resolve().parents[3] / "eventing" / "compose.yaml"
 NAME = "docker"
 _URLS = {
     "postgres": "postgresql://observatory:{password}@{address}:{port}/observatory",
-    "redis": "redis://:{password}@{address}:{port}/0",
+    "redis": "redis://default:{password}@{address}:{port}/0",
     "mongo": "mongodb://observatory:{password}@{address}:{port}/observatory?authSource=admin",
     "rabbitmq": "amqp://observatory:{password}@{address}:{port}/%2F",
 }

@@ -46,4 +46,4 @@ class RedisServer:
             return False
 
     def url(self, place: Place) -> str:
-        return f"redis://:{place.password(NAME)}@{ADDRESS}:{place.port(NAME)}/0"
+        return f"redis://default:{place.password(NAME)}@{ADDRESS}:{place.port(NAME)}/0"

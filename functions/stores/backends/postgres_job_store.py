@@ -307,6 +307,9 @@ class PostgresJobStore:
     async def advance(self, cursor: str, position: int) -> None:
         await self._ask(SqlWrite(lambda transaction, now: transaction.add("advance", name=cursor, position=position), lazy=True))
 
+    async def forget_cursor(self, cursor: str) -> None:
+        await self._ask(SqlWrite(lambda transaction, now: transaction.add("forget_cursor", name=cursor)))
+
     # ---- bulk -------------------------------------------------------------------------------------------------
 
     async def begin_bulk(self, operation: BulkOperation, job_ids: Sequence[str]) -> None:

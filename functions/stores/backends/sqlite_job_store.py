@@ -99,6 +99,10 @@ class SqliteJobStore:
         self.database.start(connection, self._run_batch, self._told)
         return Recovered(dict(counts))
 
+    async def identify(self) -> None:
+        """Learns whose store it is without opening it to write."""
+        self._source = str(await self.database.read(lambda connection: one(connection, "SELECT source FROM deployment")))
+
     def _deployment(self, connection: sqlite3.Connection) -> str:
         source = one(connection, "SELECT source FROM deployment")
         if source is None:
@@ -359,6 +363,9 @@ class SqliteJobStore:
 
     async def advance(self, cursor: str, position: int) -> None:
         await self.database.ask(SqlWrite(lambda connection: records.advance(connection, cursor, position), lazy=True))
+
+    async def forget_cursor(self, cursor: str) -> None:
+        await self.database.ask(SqlWrite(lambda connection: connection.execute("DELETE FROM cursors WHERE name = ?", (cursor,))))
 
     # ---- reading ----------------------------------------------------------------------------------------------
 

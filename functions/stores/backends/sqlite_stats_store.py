@@ -17,8 +17,16 @@ from functions.stores.stats_store import Reading
 class SqliteStatsStore:
     """Statistics in the tables `statistics_*` of `database`, which the job store opens and closes."""
 
+    elsewhere = False
+
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
+
+    async def close(self) -> None:
+        """The job store closes the file."""
+
+    async def ping(self) -> None:
+        await self.cursor()
 
     async def cursor(self) -> int:
         return await self._database.read(_cursor)

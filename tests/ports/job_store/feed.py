@@ -98,6 +98,10 @@ class TheFeed:
         await store.advance("other", 1)
         cursors = await store.cursors()
         assert (cursors["reader"], cursors["other"]) == (5, 1)
+        await store.forget_cursor("other")
+        await store.forget_cursor("never there")
+        assert (await store.cursors())["reader"] == 5
+        assert "other" not in await store.cursors()
         await asyncio.gather(*(store.advance("reader", n) for n in (9, 7, 12, 11)))
         assert (await store.cursors())["reader"] == 12
 

@@ -77,6 +77,9 @@ SELECT name, position FROM observatory.cursors;
 INSERT INTO observatory.cursors AS c (name, position) VALUES (%(name)s, %(position)s)
 ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE c.position < excluded.position;
 
+-- name: forget_cursor
+DELETE FROM observatory.cursors WHERE name = %(name)s;
+
 -- name: counts
 -- What is placed, and what is not yet.
 SELECT queue, type, status, sum(jobs)::bigint FROM (

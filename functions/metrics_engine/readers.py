@@ -1,0 +1,99 @@
+"""The readers of the feed: the statistics, and the event log. Each has a cursor of its own, saved with what it writes."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from contracts.event import Event
+from contracts.log_fields import about
+from contracts.statistics import fold, merge
+from functions.stores.event_log import EVENT_LOG_CURSOR, EventLog
+from functions.stores.job_store import STATISTICS_CURSOR, JobStore
+from functions.stores.stats_store import StatsStore
+
+log = logging.getLogger("observatory.metrics_engine")
+READ = 1_000
+
+
+class Reader(Protocol):
+    """What follows the feed. Every method may raise StoreUnavailable, of its own store or of the feed."""
+
+    name: str
+    """The cursor's name in the job store, and the reader's in logs."""
+    what: str
+    """For people."""
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether its cursor is kept in another store than the feed, which then gets a copy of it."""
+
+    async def position(self) -> int:
+        """Where it stands, once whatever must come first is done."""
+
+    async def take(self, events: Sequence[Event], after: int, upto: int) -> bool:
+        """Writes events and the cursor; False when the cursor is not at `after` any more."""
+
+
+class Statistics:
+    """Folds events into the statistics; begins anew where what it needs was dropped."""
+
+    name, what = STATISTICS_CURSOR, "the statistics"
+
+    def __init__(self, feed: JobStore, stats: StatsStore) -> None:
+        self._feed, self._stats = feed, stats
+
+    @property
+    def elsewhere(self) -> bool:
+        return self._stats.elsewhere
+
+    async def position(self) -> int:
+        cursor = await self._stats.cursor()
+        if cursor > await self._feed.head():
+            log.warning("the statistics are ahead of the feed, which came back from a copy; they begin anew", extra=about("statistics.cleared"))
+            await self._stats.clear()
+            cursor = 0
+        if cursor < await self._feed.dropped():
+            await self._begin_anew()
+            cursor = await self._stats.cursor()
+        return cursor
+
+    async def take(self, events: Sequence[Event], after: int, upto: int) -> bool:
+        return await self._stats.apply(fold(events), after, upto)
+
+    async def _begin_anew(self) -> None:
+        """Statistics that were lost, or are older than what retention dropped, begin at the checkpoint: its sums and the fold
+        of what is left below it, in one write with the cursor."""
+        await self._stats.clear()
+        checkpoint = await self._feed.checkpoint()
+        assert checkpoint is not None
+        delta, after = checkpoint.sums, 0
+        while after < checkpoint.position and (events := await self._feed.feed(after, READ)):
+            events = [event for event in events if event.position <= checkpoint.position]
+            delta, after = merge(delta, fold(events)), events[-1].position if events else checkpoint.position
+        again = await self._feed.checkpoint()
+        done = again is not None and again.position == checkpoint.position and again.jobs == checkpoint.jobs
+        if done and await self._stats.apply(delta, 0, checkpoint.position):
+            log.warning("the statistics were rebuilt from the checkpoint at %d", checkpoint.position, extra=about("statistics.rebuilt"))
+
+
+class History:
+    """Keeps a redacted copy of every event in the event log."""
+
+    name, what, elsewhere = EVENT_LOG_CURSOR, "the event log", True
+
+    def __init__(self, feed: JobStore, event_log: EventLog, redact: Callable[[Event], Event]) -> None:
+        self._feed, self._event_log, self._redact = feed, event_log, redact
+
+    async def position(self) -> int:
+        cursor, head = (await self._event_log.extent()).last, await self._feed.head()
+        if cursor > head:
+            log.warning("the event log is ahead of the feed, which came back from a copy; what lies beyond is cut", extra=about("event_log.cut"))
+            await self._event_log.cut(head)
+            return head
+        if cursor < (dropped := await self._feed.dropped()):
+            log.warning("the event log begins anew after %d; of the events up to %d it gets what the job store still keeps", cursor, dropped,
+                        extra=about("event_log.gap"))  # fmt: skip
+        return cursor
+
+    async def take(self, events: Sequence[Event], after: int, upto: int) -> bool:
+        return await self._event_log.insert_batch([self._redact(event) for event in events], after, upto)
