@@ -41,6 +41,7 @@ VERBS = (
     Verb("schedules", "console.verbs.schedules", "schedules: what comes by itself, and when"),
     Verb("tasks", "console.verbs.tasks", "task types, and the fields of their payloads"),
     Verb("events", "console.verbs.events", "what happened, or happens"),
+    Verb("contracts", "console.verbs.contracts", "what is promised and refused, and what a proposed schema would refuse"),
     Verb("alerts", "console.verbs.alerts", "what deserves attention, and what to do about it"),
     Verb("dead-letters", "console.verbs.dead_letters", "events that no function could handle"),
     Verb("contexts", "console.verbs.contexts", "servers by name: list, add, use, remove"),

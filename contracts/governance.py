@@ -62,6 +62,14 @@ def check(folder: Path = FOLDER) -> list[Finding]:
     return compare(Contracts.read(released), Contracts.read(folder), consumers)
 
 
+def taken_away(name: str, folder: Path = FOLDER) -> list[Finding]:
+    """What one schema takes away from what was released of it."""
+    released = folder / "released"
+    consumers: Consumers = orjson.loads((released / "consumers.json").read_bytes())
+    old, new = Contracts.read(released), Contracts.read(folder)
+    return list(_compare_one(name, old, new, consumers)) if name in old.schemas else []
+
+
 def compare(old: Contracts, new: Contracts, consumers: Consumers) -> list[Finding]:
     """The findings between two sets of schemas. `consumers`: consumer -> schema -> places that it reads."""
     found = [*_unusable(new), *_missing_types(new)]

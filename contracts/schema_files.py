@@ -11,6 +11,7 @@ from contracts.errors import ConfigurationError
 
 SCHEMAS = Path(__file__).parent / "schemas"
 EXAMPLES = Path(__file__).parent / "examples"
+RELEASED = Path(__file__).parent / "released" / "schemas"
 URN = "urn:observatory:schema:"
 
 _NAME = re.compile(r"[a-z0-9-]+(/[a-z0-9.-]+)?\Z")
@@ -28,6 +29,16 @@ def schema(name: str) -> dict[str, Any]:
     """The schema of that name, shared: do not change it. Raises ConfigurationError when there is none."""
     found: dict[str, Any] = _read(SCHEMAS, name, "schema")
     return found
+
+
+@cache
+def released(name: str) -> dict[str, Any] | None:
+    """The schema of that name as the last release had it, shared; None when it is newer."""
+    try:
+        found: dict[str, Any] = _read(RELEASED, name, "schema")
+        return found
+    except ConfigurationError:
+        return None
 
 
 def example(name: str) -> Any:

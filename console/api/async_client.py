@@ -170,7 +170,21 @@ class AsyncClient:
         return await self._run(reading.items("/v1/alerts", self.patience))
 
     async def contracts(self) -> list[dict[str, Any]]:
+        """Event types, task types and documents: versions, differences, how many requests were refused."""
         return await self._run(reading.items("/v1/contracts", self.patience))
+
+    async def contract(self, name: str) -> dict[str, Any]:
+        """The JSON Schema of a contract. Raises ObservatoryApiError (404)."""
+        return cast(dict[str, Any], await self.get(f"/v1/contracts/{quote(name, safe='')}"))
+
+    async def refusals(self, type: str | None = None) -> list[dict[str, Any]]:
+        """Requests that were refused at the door, by type, reason and minute, newest first, with redacted samples."""
+        return list((await self.get("/v1/contracts", type=type))["refusals"])
+
+    async def check_contract(self, name: str, schema: Mapping[str, Any], last: int | None = None) -> dict[str, Any]:
+        """What a proposed schema would refuse of the last documents of a contract: `refused` of `checked`, faults, examples."""
+        wish = {"name": name, "schema": dict(schema), **({} if last is None else {"last": last})}
+        return cast(dict[str, Any], await self.send("POST", "/v1/contracts/check", wish))
 
     async def dead_letters(self, **query: Any) -> PageDocument:
         return await self._run(reading.page("/v1/dead-letters", self.patience, **query))

@@ -201,7 +201,21 @@ class Client:
         return self._run(reading.items("/v1/alerts", self.patience))
 
     def contracts(self) -> list[dict[str, Any]]:
+        """Event types, task types and documents: versions, differences, how many requests were refused."""
         return self._run(reading.items("/v1/contracts", self.patience))
+
+    def contract(self, name: str) -> dict[str, Any]:
+        """The JSON Schema of a contract. Raises ObservatoryApiError (404)."""
+        return cast(dict[str, Any], self.get(f"/v1/contracts/{quote(name, safe='')}"))
+
+    def refusals(self, type: str | None = None) -> list[dict[str, Any]]:
+        """Requests that were refused at the door, by type, reason and minute, newest first, with redacted samples."""
+        return list((self.get("/v1/contracts", type=type))["refusals"])
+
+    def check_contract(self, name: str, schema: Mapping[str, Any], last: int | None = None) -> dict[str, Any]:
+        """What a proposed schema would refuse of the last documents of a contract: `refused` of `checked`, faults, examples."""
+        wish = {"name": name, "schema": dict(schema), **({} if last is None else {"last": last})}
+        return cast(dict[str, Any], self.send("POST", "/v1/contracts/check", wish))
 
     def dead_letters(self, **query: Any) -> PageDocument:
         """A page of the events that no function could handle (`status`, `limit`, `cursor`)."""

@@ -15,6 +15,7 @@ from contracts.statistics import ALL_TIME, MEASURES, MINUTE_MICROS, WINDOWS_MINU
 from contracts.times import MICROSECONDS, optional_rfc3339, to_rfc3339
 from functions.read_model import contract_list, dead_letter_view, function_view
 from functions.read_model.auditing import Auditor
+from functions.read_model.contract_center import ContractCenter
 from functions.read_model.graph import graph
 from functions.read_model.stream import Hub
 from functions.read_model.why_waiting import why_waiting
@@ -72,6 +73,7 @@ class ReadModel:
         self._redactor = redactor or Redactor(catalogue)
         self.auditor = auditor or Auditor({})
         self._watch = Watch(store, stats, rules)
+        self._contracts = ContractCenter(store, stats)
         self.hub = hub or Hub(store, self._redactor.event, most=streams_max)
 
     async def ready(self) -> None:
@@ -204,9 +206,14 @@ class ReadModel:
             task.as_json() | {"schedule": task.schedule and self._redactor.schedule(task.schedule)} for task in self._catalogue.definitions()
         ])  # fmt: skip
 
-    async def contracts(self) -> Document:
-        refused = await self._store.refusals(100)
-        return self._list(contract_list.contracts(self._catalogue)) | {"refusals": refused}
+    async def contracts(self, subject_type: str | None) -> Document:
+        """Every contract with its versions and differences, and the newest refusals with samples, of one type or of all."""
+        shown = await self._contracts.shown(self._catalogue, subject_type)
+        return self._list(shown["items"]) | {"refusals": shown["refusals"]}
+
+    async def check_contract(self, name: str, schema: Any, last: int) -> Document:
+        """What a proposed schema would refuse of the last documents. Raises ContractViolation, Overloaded."""
+        return await self._contracts.check(self._catalogue, self._redactor, name, schema, last)
 
     def contract(self, name: str) -> Document:
         """The schema of an event type, a task type or a document. Raises NotFound."""

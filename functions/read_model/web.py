@@ -14,9 +14,9 @@ from contracts.query import Query, parse, query_of
 from functions.read_model.event_stream import EventStream
 from functions.read_model.service import ReadModel
 from functions.read_model.stream import EVERYTHING, Wanted
-from functions.runtime.description import JSON, LARGEST, LIMIT, PAGE, Answer, Parameter, several, text, whole
+from functions.runtime.description import JSON, LARGEST, LIMIT, PAGE, Answer, Body, Parameter, several, text, whole
 from functions.runtime.entrypoint import Function
-from functions.runtime.http import Route, json_response, query_number
+from functions.runtime.http import Route, json_response, query_number, read_wish
 
 VALUES_MOST = 100
 SCHEMA = "application/schema+json"
@@ -38,6 +38,8 @@ BEFORE = whole("before", "The same as cursor.", 1, LARGEST)
 AFTER = whole("after", "The position past which to begin; without it, from now on.", 0, LARGEST)
 JOB = several("job", "Ids of jobs, alternatives.")
 LAST_EVENT_ID = text("Last-Event-ID", "The id of the last event that was received; counts before `after`.", "header", pattern="^[0-9]{1,18}$")
+REFUSED_TYPE = text("type", "Refusals of this task type alone; unknown: of types that nobody knows.")
+LAST = 1_000
 LETTER_STATE = Parameter("status", "What became of them.", {"enum": list(DEAD_LETTER_STATES)})
 
 
@@ -179,7 +181,12 @@ async def list_functions(model: ReadModel, request: Request) -> Response:
 
 
 async def list_contracts(model: ReadModel, request: Request) -> Response:
-    return json_response(await model.contracts())
+    return json_response(await model.contracts(request.query_params.get("type")))
+
+
+async def check_contract(model: ReadModel, request: Request) -> Response:
+    wish = await read_wish(request, "contractCheck")
+    return json_response(await model.check_contract(wish["name"], wish["schema"], wish.get("last", LAST)))
 
 
 async def show_contract(model: ReadModel, request: Request, name: str) -> Response:
@@ -255,7 +262,10 @@ ROUTES = (
     Route("GET", "/v1/alerts", list_alerts, "What deserves attention.", gives("alertList"), needs=Role.READ),
     Route("GET", "/v1/tasks", list_tasks, "Task types with their schemas.", gives("taskList"), needs=Role.READ),
     Route("GET", "/v1/functions", list_functions, "The functions, and their instances that are known.", gives("functionList"), needs=Role.READ),
-    Route("GET", "/v1/contracts", list_contracts, "Contracts, and recent refusals.", gives("contractList"), needs=Role.READ),
+    Route("GET", "/v1/contracts", list_contracts, "Contracts, their versions and differences, and refusals with samples.", gives("contractList"),
+          query=(REFUSED_TYPE,), needs=Role.READ),
+    Route("POST", "/v1/contracts/check", check_contract, "How many of the last documents of a contract a proposed schema would refuse, and why.",
+          gives("contractChecked"), body=Body("wishes#contractCheck"), needs=Role.READ),
     Route("GET", "/v1/contracts/{name}", show_contract, "The schema of a contract.", {200: Answer("answers#schema", SCHEMA)}, needs=Role.READ),
     Route("GET", "/v1/audit", show_audit, "The last audit: the log against table, timelines, counts and statistics.", gives("audit"), needs=Role.READ),
     Route("POST", "/v1/audit", begin_audit, "Fold the log and compare what is stored with it.", {202: Answer("answers#audit")}, needs=Role.OPERATE),

@@ -416,4 +416,5 @@ class JobStore(Protocol):
     async def record_refusals(self, refusals: Sequence[Refusal]) -> None:
         """Counts refusals by type, reason and minute; keeps at most 10 samples a minute."""
 
-    async def refusals(self, limit: int) -> list[dict[str, Any]]: ...
+    async def refusals(self, limit: int, subject_type: str | None = None) -> list[dict[str, Any]]:
+        """The newest counters, of one type or of all: ``{"minute", "type", "reason", "count", "samples"}`` each."""

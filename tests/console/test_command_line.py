@@ -249,3 +249,24 @@ def test_a_task_s_own_field_called_name_is_reached_as_before(tmp_path: Path) -> 
     )
     with running_system(tmp_path / "data", OBSERVATORY_TASKS="greeting_tasks", PYTHONPATH=str(tmp_path)) as own:
         assert json.loads(console(own, "submit", "cli.greeting", "--name", "ada", "--wait").stdout) == "hello ada"
+
+
+def test_contracts_are_listed_shown_and_tried(system: System, tmp_path: Path) -> None:
+    for words in ("a", "a b c"):
+        assert console(system, "submit", "text.statistics", "--text", words, "--wait").returncode == 0
+    listed = answer(console(system, "contracts", "--json"))["items"]
+    assert {"text.statistics", "job", "dev.observatory.job.queued.v1"} <= {item["name"] for item in listed}
+    assert "text.statistics" in console(system, "contracts").stdout
+    assert "x-fault" in console(system, "contracts", "show", "text.statistics").stdout
+    draft = tmp_path / "draft.json"
+    draft.write_text('{"title": "text.statistics", "properties": {"text": {"type": "string", "maxLength": 2}}}')
+    done = console(system, "contracts", "check", str(draft), "--last", "1")
+    assert done.returncode == 3 and "would refuse 1 of the last 1 payload" in done.stdout and "/text" in done.stdout
+    assert answer(console(system, "contracts", "check", "-", "--name", "demo.noop", "--json", stdin="{}"))["refused"] == 0
+    assert console(system, "contracts", "check", str(tmp_path / "none.json")).returncode == 2
+    assert console(system, "contracts", "show", "none").returncode == 5
+
+
+def test_alerts_are_listed(system: System) -> None:
+    assert console(system, "alerts").returncode == 0
+    assert isinstance(answer(console(system, "alerts", "--json"))["items"], list)

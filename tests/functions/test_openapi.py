@@ -252,6 +252,7 @@ SPECIAL: dict[tuple[str, str, int], Recipe] = {
     ("POST", "/v1/dead-letters/{letter_id}/replay", 202): lambda p: p.ask("POST", f"/v1/dead-letters/{p.letter}/replay"),
     ("POST", "/v1/dead-letters/{letter_id}/replay", 409): lambda p: p.ask("POST", f"/v1/dead-letters/{p.discarded}/replay"),
     ("POST", "/v1/dead-letters/{letter_id}/discard", 202): lambda p: p.ask("POST", f"/v1/dead-letters/{p.discarded}/discard", {"reason": "odd"}),
+    ("POST", "/v1/contracts/check", 200): lambda p: p.ask("POST", "/v1/contracts/check", {"name": "demo.noop", "schema": {"maxProperties": 0}}),
     ("GET", "/v1/stream", 200): lambda p: p.ask("HEAD", "/v1/stream"),
 }  # fmt: skip
 

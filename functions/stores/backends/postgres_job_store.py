@@ -433,5 +433,5 @@ class PostgresJobStore:
         # the minute is that of the commit: a tick may have told the one before already
         await self._ask(SqlWrite(lambda transaction, now: records.record_refusals(transaction, refusals, now), lazy=True))
 
-    async def refusals(self, limit: int) -> list[dict[str, Any]]:
-        return await reading.refusals(self.database, limit)
+    async def refusals(self, limit: int, subject_type: str | None = None) -> list[dict[str, Any]]:
+        return await reading.refusals(self.database, limit, subject_type)

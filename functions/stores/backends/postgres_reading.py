@@ -145,8 +145,8 @@ async def dead_letter_of(database: PostgresDatabase, trigger: str, source: str, 
     return _letter(rows[0]) if rows else None
 
 
-async def refusals(database: PostgresDatabase, limit: int) -> list[dict[str, Any]]:
+async def refusals(database: PostgresDatabase, limit: int, subject_type: str | None) -> list[dict[str, Any]]:
     return [
         {"minute": to_rfc3339(minute * 60_000_000), "type": kind, "reason": reason, "count": count, "samples": orjson.loads(samples)}
-        for minute, kind, reason, count, samples in await database.rows("refusals", limit=limit)
+        for minute, kind, reason, count, samples in await database.rows("refusals", limit=limit, subject_type=subject_type)
     ]

@@ -443,5 +443,5 @@ class SqliteJobStore:
         write = SqlWrite(lambda connection: records.record_refusals(connection, refusals, self.now()), lazy=True)
         await self.database.ask(write)
 
-    async def refusals(self, limit: int) -> list[dict[str, Any]]:
-        return await self.database.read(lambda connection: reading.refusals(connection, limit))
+    async def refusals(self, limit: int, subject_type: str | None = None) -> list[dict[str, Any]]:
+        return await self.database.read(lambda connection: reading.refusals(connection, limit, subject_type))

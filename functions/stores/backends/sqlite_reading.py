@@ -191,10 +191,10 @@ def dead_letter_counts(connection: sqlite3.Connection, since: int) -> dict[str, 
     return dict(connection.execute(sql, (since,)).fetchall())
 
 
-def refusals(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
-    found = connection.execute(
-        "SELECT minute, subject_type, reason, count, samples FROM refusals ORDER BY minute DESC, count DESC LIMIT ?", (limit,)
-    )
+def refusals(connection: sqlite3.Connection, limit: int, subject_type: str | None) -> list[dict[str, Any]]:
+    sql = """SELECT minute, subject_type, reason, count, samples FROM refusals WHERE ?1 IS NULL OR subject_type = ?1
+             ORDER BY minute DESC, count DESC, subject_type, reason LIMIT ?2"""
+    found = connection.execute(sql, (subject_type, limit))
     return [
         {"minute": to_rfc3339(minute * 60_000_000), "type": subject_type, "reason": reason, "count": count,
          "samples": orjson.loads(samples)}

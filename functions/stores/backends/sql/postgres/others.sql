@@ -161,7 +161,9 @@ ON CONFLICT (minute, subject_type, reason) DO UPDATE SET count = excluded.count,
 UPDATE observatory.refusals SET told = true WHERE NOT told AND minute < %(minute)s RETURNING minute, subject_type, reason, count;
 
 -- name: refusals
-SELECT minute, subject_type, reason, count, samples FROM observatory.refusals ORDER BY minute DESC, count DESC LIMIT %(limit)s;
+SELECT minute, subject_type, reason, count, samples FROM observatory.refusals
+WHERE %(subject_type)s::text IS NULL OR subject_type = %(subject_type)s
+ORDER BY minute DESC, count DESC, subject_type, reason LIMIT %(limit)s;
 
 -- ---- bulk operations --------------------------------------------------------------------------------------------
 
