@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from console import environment, exits
 from contracts.errors import ConfigurationError, ObservatoryError
 
-PROGRAM = "python -m console"
+PROGRAM = environment.program()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Verb:
     summary: str
 
 
+COMPLETE = "__complete"  # what the shells' scripts ask
 VERBS = (
     Verb("submit", "console.verbs.submit", "submit one job or many"),
     Verb("list", "console.verbs.list_jobs", "list jobs, newest first"),
@@ -45,6 +46,7 @@ VERBS = (
     Verb("alerts", "console.verbs.alerts", "what deserves attention, and what to do about it"),
     Verb("dead-letters", "console.verbs.dead_letters", "events that no function could handle"),
     Verb("contexts", "console.verbs.contexts", "servers by name: list, add, use, remove"),
+    Verb("completion", "console.verbs.completion", "the script by which a shell completes this command line"),
     Verb("key", "console.verbs.key", "make an API key, and the server's setting for it"),
     Verb("rebuild", "console.verbs.rebuild", "hold table and statistics against the log, and mend them"),
     Verb("doctor", "console.verbs.doctor", "what is wrong, and how to mend it"),
@@ -85,7 +87,8 @@ def verb_parser(name: str, summary: str, examples: str = "") -> Parser:
     )  # fmt: skip
 
 
-def _top_parser() -> Parser:
+def top_parser() -> Parser:
+    """The parser of what stands before the verb."""
     listing = "\n".join(f"  {verb.name:<14}{verb.summary}" for verb in VERBS)
     parser = Parser(
         prog=PROGRAM, usage=f"{PROGRAM} [VERB] [ARGUMENTS]",
@@ -115,7 +118,11 @@ def find_verb(name: str) -> Verb:
 
 def dispatch(argv: Sequence[str]) -> int:
     """Carries out one command line. Raises what its verb raises, and SystemExit for help and usage."""
-    top = _top_parser()
+    if argv[:1] == [COMPLETE]:
+        from console.verbs.completion import complete
+
+        return complete(argv[1:])
+    top = top_parser()
     given = top.parse_args(argv)
     if given.verb is None:
         return _console(top, given)

@@ -45,6 +45,11 @@ def checked_key(key: str, where: str) -> str:
     return key
 
 
+def program() -> str:
+    """What the command line is called in its own words: the script `observatory` says so by OBSERVATORY_PROGRAM."""
+    return os.environ.get("OBSERVATORY_PROGRAM", "").strip() or "python -m console"
+
+
 def context() -> str:
     """OBSERVATORY_CONTEXT: the named context that is meant; empty for none."""
     return os.environ.get("OBSERVATORY_CONTEXT", "").strip()

@@ -131,12 +131,14 @@ def short(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`align` is < or >; a `flexible` column gives way first when the terminal is narrow."""
+    """`align` is < or >; a `flexible` column gives way first when the terminal is narrow, down to `least`; then columns
+    with a `drop` are left out, the highest first."""
 
     title: str
     align: str = "<"
     flexible: bool = False
     least: int = 0
+    drop: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,8 @@ def table(columns: Sequence[Column], rows: Sequence[Row], room: int | None, pain
     """The lines of a table, clean and aligned; `room` is the terminal's width, None for as wide as it takes."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [_widest(i, column, cells, header) for i, column in enumerate(columns)]
+    kept = _kept(widths, columns, room)
+    columns, widths, cells = [columns[i] for i in kept], [widths[i] for i in kept], [[row[i] for i in kept] for row in cells]
     _squeeze(widths, columns, room)
     lines = [paint(_line(columns, [Cell(column.title) for column in columns], widths, Painter(False)), "dim")] if header else []
     return lines + [_line(columns, row, widths, paint) for row in cells]
@@ -166,6 +170,18 @@ def _cell(value: str | Cell) -> Cell:
 
 def _widest(index: int, column: Column, rows: Sequence[Sequence[Cell]], header: bool) -> int:
     return max(column.least, width(column.title) if header else 0, *(width(row[index].text) for row in rows), 0)
+
+
+def _kept(widths: Sequence[int], columns: Sequence[Column], room: int | None) -> list[int]:
+    """The columns for which there is room, each at the least that it takes."""
+    kept = list(range(len(columns)))
+    if room is None:
+        return kept
+    least = [min(width, max(column.least, 4)) if column.flexible else width for width, column in zip(widths, columns, strict=True)]
+    for index in sorted((i for i in kept if columns[i].drop), key=lambda i: -columns[i].drop):
+        if sum(least[i] for i in kept) + 2 * (len(kept) - 1) > room:
+            kept.remove(index)
+    return kept
 
 
 def _squeeze(widths: list[int], columns: Sequence[Column], room: int | None) -> None:

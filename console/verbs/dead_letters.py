@@ -9,7 +9,8 @@ from console.api.errors import ObservatoryApiError
 from console.payloads import parse_json, read_source
 from console.session import Session
 from console.text import Column, clean, pretty
-from console.verbs.times import instant
+from console.timeline import short_name
+from console.verbs.times import now_text, since
 
 EXAMPLES = """examples:
   dead-letters
@@ -21,8 +22,8 @@ EXAMPLES = """examples:
 """
 STATES = ("kept", "replayed", "discarded", "resolved")
 COLUMNS = (
-    Column("ID", least=36), Column("KEPT", least=8), Column("TRIGGER"), Column("EVENT", flexible=True, least=12), Column("TRIES", ">"), Column("STATE"),
-    Column("REASON", flexible=True, least=10),
+    Column("ID", least=36), Column("KEPT", ">"), Column("TRIGGER", flexible=True, least=8), Column("EVENT", least=12, drop=3), Column("TRIES", ">", drop=4),
+    Column("STATE", drop=2), Column("REASON", flexible=True, least=16, drop=1),
 )  # fmt: skip
 
 
@@ -48,8 +49,9 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
     if session.as_json:
         session.json(page)
         return exits.OK
+    now = now_text()
     session.table(COLUMNS, [
-        (letter["id"], instant(letter["kept_at"]), letter["trigger"], letter["event_type"] or letter["event_id"], str(letter["attempts"]),
+        (letter["id"], since(letter["kept_at"], now), letter["trigger"], short_name(letter["event_type"] or letter["event_id"]), str(letter["attempts"]),
          letter["status"], letter["reason"])
         for letter in page["items"]
     ])  # fmt: skip

@@ -14,7 +14,8 @@ EXAMPLES = """examples:
   events --subject job/JOB
   events --follow --json
 """
-COLUMNS = (Column("POSITION", ">"), Column("TIME", least=8), Column("EVENT", least=13), Column("SUBJECT", least=40), Column("WHAT", flexible=True, least=10))
+COLUMNS = (Column("POSITION", ">", drop=2), Column("TIME", least=8), Column("EVENT", least=13), Column("SUBJECT", least=40),
+           Column("WHAT", flexible=True, least=10, drop=1))  # fmt: skip
 Document = Mapping[str, Any]
 
 

@@ -27,8 +27,9 @@ error and output. Fields: """ + names() + """.
 """
 PAGE = 200
 COLUMNS = (
-    Column("ID", least=36), Column("TYPE", flexible=True, least=12), Column("STATE", least=9), Column("QUEUE", flexible=True, least=7),
-    Column("PRI", ">"), Column("TRY", ">"), Column("AGE", ">", least=8), Column("RAN", ">", least=7), Column("NOTE", flexible=True, least=8),
+    Column("ID", least=36), Column("TYPE", flexible=True, least=12), Column("STATE", least=9), Column("QUEUE", flexible=True, least=7, drop=4),
+    Column("PRI", ">", drop=5), Column("TRY", ">", drop=1), Column("AGE", ">", least=6), Column("RAN", ">", least=6, drop=3),
+    Column("NOTE", flexible=True, least=16, drop=2),
 )  # fmt: skip
 
 

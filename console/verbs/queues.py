@@ -8,7 +8,7 @@ from console import exits, timeline
 from console.session import Session
 from console.text import Cell, Column, Row, count, duration
 from console.verbs.each import for_each
-from console.verbs.times import now_text
+from console.verbs.times import now_text, since
 
 EXAMPLES = """examples:
   queues
@@ -16,8 +16,8 @@ EXAMPLES = """examples:
   queues resume bulk
   queues --json | jq '.items[] | select(.paused)'
 """
-COLUMNS = (Column("QUEUE"), Column("QUEUED", ">"), Column("OLDEST", ">"), Column("RUNNING", ">"), Column("LIMIT", ">"),
-           Column("RATE", ">"), Column("WORKER SEEN", ">"), Column("STATE", flexible=True, least=8))  # fmt: skip
+COLUMNS = (Column("QUEUE", flexible=True, least=8), Column("QUEUED", ">"), Column("OLDEST", ">"), Column("RUNNING", ">"), Column("LIMIT", ">"),
+           Column("RATE", ">", drop=2), Column("WORKER SEEN", ">", drop=1), Column("STATE", flexible=True, least=8))  # fmt: skip
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,12 +47,13 @@ def _row(queue: Mapping[str, Any], now: str) -> Row:
     return (
         queue["name"], count(queue["depth"]), duration(max(timeline.seconds_since(oldest, now), 0.0)) if oldest else "-",
         count(queue["running"]), count(limit) if limit is not None else "-", f"{rate:g}/s" if rate is not None else "-",
-        _ago(next((worker["seen_at"] for worker in queue.get("workers_seen", ())), None), now), _state(queue),
+        _seen(queue, now), _state(queue),
     )  # fmt: skip
 
 
-def _ago(instant: str | None, now: str) -> str:
-    return f"{duration(max(timeline.seconds_since(instant, now), 0.0))} ago" if instant else "never"
+def _seen(queue: Mapping[str, Any], now: str) -> str:
+    seen = next((worker["seen_at"] for worker in queue.get("workers_seen", ())), None)
+    return since(seen, now) if seen else "never"
 
 
 def _state(queue: Mapping[str, Any]) -> Cell:

@@ -60,14 +60,20 @@ def request_of(arguments: argparse.Namespace, job: dict[str, Any]) -> dict[str, 
     return {**timing(arguments), "template": job}
 
 
-def parse_put(parser: argparse.ArgumentParser, argv: list[str], namespace: argparse.Namespace) -> argparse.Namespace:
-    """`NAME TYPE [PAYLOAD] [OPTIONS]`, or `NAME @file`: the answer has `schedule_name` and `request`."""
+def configure_put(parser: argparse.ArgumentParser) -> None:
     from console.verbs import submit
 
     parser.usage = f"{parser.prog} put NAME TYPE [PAYLOAD] [OPTIONS]"
     submit.add_job_options(parser)
     add_when(parser)
     add_rules(parser)
+
+
+def parse_put(parser: argparse.ArgumentParser, argv: list[str], namespace: argparse.Namespace) -> argparse.Namespace:
+    """`NAME TYPE [PAYLOAD] [OPTIONS]`, or `NAME @file`: the answer has `schedule_name` and `request`."""
+    from console.verbs import submit
+
+    configure_put(parser)
     if not argv or argv[0].startswith("-"):
         if not {"-h", "--help"} & set(argv):
             parser.error("name the schedule first: schedules put NAME TYPE --every 10m")

@@ -5,14 +5,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from console import cli, exits, timeline
+from console import cli, exits
 from console.api.errors import ObservatoryApiError
 from console.outcome import exit_code, report
 from console.session import Session
-from console.text import Cell, Column, Row, clean, duration, short, state_cell
+from console.text import Cell, Column, Row, clean, short, state_cell
 from console.verbs import schedule_arguments
 from console.verbs.task_arguments import with_bare_waits
-from console.verbs.times import instant, now_text
+from console.verbs.times import instant, now_text, since, until
 
 EXAMPLES = """A time in a zone whose clock leaves it out comes at the first instant after; one that it repeats comes once.
 
@@ -144,19 +144,6 @@ def _state(schedule: Mapping[str, Any]) -> Cell:
     if schedule["paused"]:
         return Cell(f"paused by {schedule['paused_by']}", "yellow")
     return Cell("on (code)" if schedule["declared_by"] == "code" else "on")
-
-
-def until(text: str | None, now: str) -> str:
-    """`in 3 m 20 s`; `now` for what is due."""
-    if text is None:
-        return "-"
-    seconds = timeline.seconds_since(now, text)
-    return f"in {duration(seconds)}" if seconds > 0 else "now"
-
-
-def since(text: str | None, now: str) -> str:
-    """`3 m 20 s ago`."""
-    return "-" if text is None else f"{duration(max(timeline.seconds_since(text, now), 0.0))} ago"
 
 
 def _show(session: Session, name: str) -> int:

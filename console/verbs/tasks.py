@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from console import exits, payloads
+from console import environment, exits, payloads
 from console.session import Session
 from console.text import Column, clean, duration
 from console.verbs.submit import unknown_task
@@ -61,7 +61,7 @@ def _show(session: Session, task: Mapping[str, Any]) -> None:
         for name, field in fields.items()
     ])  # fmt: skip
     session.say()
-    session.say(f"  * required. Submit it: python -m console submit {task['type']} {_example(fields, required)}".rstrip())
+    session.say(f"  * required. Submit it: {environment.program()} submit {task['type']} {_example(fields, required)}".rstrip())
 
 
 def takes(field: payloads.Schema) -> str:

@@ -2,6 +2,8 @@
 
 import time
 
+from console import timeline
+from console.text import duration
 from contracts.times import MICROSECONDS, to_rfc3339
 
 
@@ -13,6 +15,19 @@ def now_text() -> str:
 def instant(text: str | None) -> str:
     """`2026-11-24 08:15:00.123 UTC`; a dash for None."""
     return "-" if not text else f"{text[:10]} {text[11:23]} UTC"
+
+
+def until(text: str | None, now: str) -> str:
+    """`in 3 m 20 s`; `now` for what is due; a dash for None."""
+    if text is None:
+        return "-"
+    seconds = timeline.seconds_since(now, text)
+    return f"in {duration(seconds)}" if seconds > 0 else "now"
+
+
+def since(text: str | None, now: str) -> str:
+    """`3 m 20 s ago`; a dash for None."""
+    return "-" if text is None else f"{duration(max(timeline.seconds_since(text, now), 0.0))} ago"
 
 
 def clock(text: str | None) -> str:
