@@ -7,7 +7,7 @@ from starlette.responses import Response
 from functions.dead_letter.web import ROUTES
 from functions.runtime import entrypoint, wiring
 
-app = entrypoint.event_function("dead-letter", wiring.dead_letter, wiring.door, ROUTES, presence=wiring.presence)
+app = entrypoint.event_function("dead-letter", wiring.dead_letter, wiring.door, ROUTES, life=wiring.life)
 
 
 @functions_framework.aio.http

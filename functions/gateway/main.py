@@ -7,7 +7,7 @@ from starlette.responses import Response
 from functions.gateway.web import ROUTES
 from functions.runtime import entrypoint, wiring
 
-app = entrypoint.http_function("gateway", wiring.gateway, ROUTES, wiring.door, presence=wiring.presence)
+app = entrypoint.http_function("gateway", wiring.gateway, ROUTES, wiring.door, life=wiring.life)
 
 
 @functions_framework.aio.http

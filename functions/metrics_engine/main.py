@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from functions.runtime import entrypoint, wiring
 
-app = entrypoint.event_function("metrics-engine", wiring.metrics_engine, wiring.door, presence=wiring.presence)
+app = entrypoint.event_function("metrics-engine", wiring.metrics_engine, wiring.door, life=wiring.life)
 
 
 @functions_framework.aio.http

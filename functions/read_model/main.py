@@ -7,7 +7,7 @@ from starlette.responses import Response
 from functions.read_model.web import ROUTES
 from functions.runtime import entrypoint, wiring
 
-app = entrypoint.http_function("read-model", wiring.read_model, ROUTES, wiring.door, presence=wiring.presence)
+app = entrypoint.http_function("read-model", wiring.read_model, ROUTES, wiring.door, life=wiring.life)
 
 
 @functions_framework.aio.http

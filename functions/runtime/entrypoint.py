@@ -27,7 +27,7 @@ from functions.runtime.http import Route, Router, check_query, header, json_resp
 from functions.runtime.sign_in import sign_in_page, wants_page
 
 if TYPE_CHECKING:
-    from functions.runtime.presence import Presence
+    from functions.runtime.life import Life
 
 log = logging.getLogger("observatory.entrypoint")
 
@@ -51,14 +51,14 @@ class EventService(Service, Protocol):
 
 
 Build = Callable[[], Awaitable[Any]]
-Attend = Callable[[str], "Presence | None"]  # the presence of a function's instance, by the function's name; None: nobody is told
+Begin = Callable[[str], Awaitable["Life | None"]]  # the life of a function's instance, by the function's name; None: its host's
 
 
 class Function:
     """A deployable function: a service, built once and lazily, behind its routes."""
 
     def __init__(
-        self, name: str, build: Build, routes: Sequence[Route], door: Callable[[], Door] = Door, presence: Attend | None = None
+        self, name: str, build: Build, routes: Sequence[Route], door: Callable[[], Door] = Door, life: Begin | None = None
     ) -> None:
         self.name = name
         self.door = door
@@ -67,8 +67,8 @@ class Function:
         self._build = build
         self._service: Any = None
         self._building: asyncio.Lock | None = None
-        self._attend = presence
-        self._presence: Presence | None = None
+        self._begin = life
+        self._life: Life | None = None
         self._draining = False
         own = {(route.method, route.path) for route in routes}
         self.router = Router([*routes, *(route for route in COMMON_ROUTES if (route.method, route.path) not in own)])
@@ -82,9 +82,9 @@ class Function:
                 if self._service is None:
                     self._service = await self._build()
                     self._watch_for_the_end()
-                    if self._attend is not None and (presence := self._attend(self.name)) is not None:
-                        self._presence = presence
-                        presence.started()
+                    if self._begin is not None and (life := await self._begin(self.name)) is not None:
+                        self._life = life
+                        life.started()
         return self._service
 
     async def __call__(self, request: Request) -> Response:
@@ -94,9 +94,12 @@ class Function:
         """The answer of one of this function's routes, to a request that was let in. Raises MalformedRequest for its query string."""
         if route.query is not None:
             check_query(request, route.query)
-        if self._presence is not None and route not in COMMON_ROUTES:
-            self._presence.worked()
-        return await route.handler(await self.service() if route.served else self, request, **segments)
+        response = await route.handler(await self.service() if route.served else self, request, **segments)
+        if self._life is not None and route not in COMMON_ROUTES:
+            self._life.worked()
+            if route.method != "GET":
+                await self._life.settle()
+        return response
 
     def refused(self, request: Request, error: ObservatoryError) -> Response:
         """The answer that an error makes. What the guard turned away is no refusal of a contract, and leaves no trace in the store."""
@@ -138,9 +141,14 @@ class Function:
             log.debug("no SIGTERM handler outside the main thread", extra=about("drain.unwatched"))
 
     def _end(self) -> None:
-        if self._presence is not None:
-            self._presence.stopped()
-        self._last = asyncio.get_running_loop().create_task(self._service.drain())
+        if self._life is not None:
+            self._life.stopped()
+        self._last = asyncio.get_running_loop().create_task(self._finish())
+
+    async def _finish(self) -> None:
+        await self._service.drain()
+        if self._life is not None:
+            await self._life.end()
 
     @property
     def _service_is_hosted(self) -> bool:
@@ -218,14 +226,14 @@ EVENT_ROUTES = (
 
 
 def http_function(
-    name: str, build: Build, routes: Sequence[Route], door: Callable[[], Door] = Door, *, presence: Attend | None = None
+    name: str, build: Build, routes: Sequence[Route], door: Callable[[], Door] = Door, *, life: Begin | None = None
 ) -> Function:
     """A function that people and programs call."""
-    return Function(name, build, routes, door, presence)
+    return Function(name, build, routes, door, life)
 
 
 def event_function(
-    name: str, build: Build, door: Callable[[], Door] = Door, routes: Sequence[Route] = (), *, presence: Attend | None = None
+    name: str, build: Build, door: Callable[[], Door] = Door, routes: Sequence[Route] = (), *, life: Begin | None = None
 ) -> Function:
     """A function behind the broker; `routes` are what people may ask of it besides."""
-    return Function(name, build, [*EVENT_ROUTES, *routes], door, presence)
+    return Function(name, build, [*EVENT_ROUTES, *routes], door, life)

@@ -35,7 +35,7 @@ class LocalBell:
     def ring_relay(self) -> None:
         self._relay.nudge()
 
-    def ring_queue(self, queue: str, depth: int) -> None:
+    async def ring_queue(self, queue: str, depth: int) -> None:
         self._processor.ring(queue)
 
     async def ring_readers(self) -> None:

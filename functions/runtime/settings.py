@@ -103,8 +103,12 @@ class Settings:
     """A folder of further Trigger files, for webhooks."""
     instance: str = ""
     """The name of this instance; empty: the host's name and a random part."""
-    store: str = "sqlite"
-    """The job store: sqlite."""
+    postgres_url: str = field(default="", repr=False)
+    """PostgreSQL for the jobs: `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`, `?sslmode=require` for TLS; empty: SQLite in the data folder."""
+    migrate: bool = True
+    """Lets a function bring PostgreSQL's layout up to date at its start; 0: `make migrate` does."""
+    broker_url: str = field(default="", repr=False)
+    """The ingress of a Knative Broker, where a function alone publishes what it commits; empty: nowhere."""
     redis_url: str = field(default="", repr=False)
     """Redis for the statistics: `redis://:PASSWORD@HOST:PORT/0`, `rediss:` for TLS; empty: the job store's file."""
     mongo_url: str = field(default="", repr=False)

@@ -23,6 +23,7 @@ from observability.logs import configure
 if TYPE_CHECKING:
     from contracts.catalogue import Catalogue
     from contracts.intake import Intake
+    from eventing.publisher import Publisher
     from eventing.queues import QueueDeclaration
     from functions.dead_letter.service import DeadLetterKeeper
     from functions.gateway.service import Gateway
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
     from functions.processor.service import Processor
     from functions.processor.workers import WorkerPool
     from functions.read_model.service import ReadModel
+    from functions.runtime.life import Life
     from functions.runtime.pods import ClusterPods
-    from functions.runtime.presence import Presence
     from functions.runtime.redaction import Redactor
-    from functions.scheduler.service import Scheduler
+    from functions.runtime.shared_relay import SharedRelay
+    from functions.scheduler.service import Bell, Scheduler
     from functions.scheduler.sweeping import Sweeper
     from functions.stores.event_log import EventLog
     from functions.stores.instances import Instance
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from functions.stores.stats_store import StatsStore
 
 STARTED = time.monotonic()
+COMMITTING = ("gateway", "processor", "scheduler", "dead-letter")  # functions whose commits are for others to hear of
 
 
 class Parts:
@@ -68,20 +71,36 @@ class Parts:
         return store
 
     async def _open_job_store(self) -> "JobStore":
-        if self.settings.store != "sqlite":
-            raise ConfigurationError(f"OBSERVATORY_STORE={self.settings.store!r} is not known; use sqlite")
-        from contracts import validation
         from functions.stores import faults
-        from functions.stores.backends.sqlite_job_store import SqliteJobStore
 
         if self.settings.test_kill:
             faults.arm(self.settings.test_kill)
+        return await (self._open_postgres() if self.settings.postgres_url else self._open_sqlite())
+
+    async def _open_postgres(self) -> "JobStore":
+        from contracts import validation
+        from functions.stores.backends.postgres_job_store import PostgresJobStore
+
+        store: Any = PostgresJobStore.at(
+            self.settings.postgres_url, check=validation.validate_event, migrate=self.settings.migrate, application=self.settings.instance
+        )
+        self.recovered = await store.open()
+        await store.declare_queues(self._declarations())
+        return store
+
+    async def _open_sqlite(self) -> "JobStore":
+        from contracts import validation
+        from functions.stores.backends.sqlite_job_store import SqliteJobStore
+
         if not self.hosted:
             self.folder.acquire()
         store = SqliteJobStore.at(self.folder.database, check=validation.validate_event)
         self.recovered = await store.open()
-        await store.declare_queues([(q.name, q.max_running, q.rate_per_second, q.paused) for q in self.queues().values()])
+        await store.declare_queues(self._declarations())
         return store
+
+    def _declarations(self) -> list[tuple[str, int | None, float | None, bool]]:
+        return [(q.name, q.max_running, q.rate_per_second, q.paused) for q in self.queues().values()]
 
     async def open_search(self) -> None:
         """Lets jobs be found by what may be seen of them."""
@@ -148,6 +167,50 @@ class Parts:
         if collector.returncode:
             raise ConfigurationError(f"the tasks cannot be collected: {errors.decode(errors='replace').strip()[-2000:]}")
         return Catalogue.from_json(json.loads(output))
+
+    # ---- delivery between processes ---------------------------------------------------------------------------
+
+    async def publisher(self) -> "Publisher | None":
+        """Where committed events go for other processes to hear of; None where this process delivers them itself, or nobody does."""
+        if self.hosted or not self.settings.broker_url:
+            return None
+        publisher: Publisher = await self._once("publisher", self._make_publisher)
+        return publisher
+
+    async def _make_publisher(self) -> "Publisher":
+        from eventing.brokers.knative import KnativePublisher
+        from eventing.triggers import load_triggers
+
+        return KnativePublisher(self.settings.broker_url, load_triggers(self.settings.trigger_files))
+
+    async def relay(self) -> "SharedRelay | None":
+        """Publishes what is committed; None where there is no publisher."""
+        publisher = await self.publisher()
+        if publisher is None:
+            return None
+        relay: SharedRelay = await self._once("relay", lambda: self._start_relay(publisher))
+        return relay
+
+    async def _start_relay(self, publisher: "Publisher") -> "SharedRelay":
+        from functions.runtime.redaction import Redactor
+        from functions.runtime.shared_relay import SharedRelay
+
+        relay = SharedRelay(await self.job_store(), publisher, Redactor(await self.catalogue()).event)
+        await relay.start()
+        return relay
+
+    async def bell(self) -> "Bell":
+        """How the scheduler rings the others."""
+        if "bell" in self._made:
+            bell: Bell = self._made["bell"]
+            return bell
+        publisher, relay = await self.publisher(), await self.relay()
+        if publisher is None or relay is None:
+            return SilentBell()
+        from functions.runtime.bells import PublishedBell
+        from functions.runtime.redaction import Redactor
+
+        return PublishedBell(await self.job_store(), publisher, Redactor(await self.catalogue()).event, relay.nudge)
 
     # ---- services ---------------------------------------------------------------------------------------------
 
@@ -268,7 +331,7 @@ class Parts:
         from functions.runtime.bulk import Bulk
         from functions.scheduler.service import Scheduler
 
-        store, bell = await self.job_store(), self._made.get("bell") or SilentBell()
+        store, bell = await self.job_store(), await self.bell()
         watch = Watch(store, await self.stats_store(), self.settings.alert_rules, min(EVERY_SECONDS, self.settings.tick_seconds))
         scheduler = Scheduler(store, bell, self._readers_of_the_feed(), await self.sweeper(), await self.intake(), Bulk(store), watch)
         await scheduler.declare()
@@ -304,6 +367,8 @@ class Parts:
 
         keeper = DeadLetterKeeper(await self.job_store())
         keeper.hosted = self.hosted
+        if (publisher := await self.publisher()) is not None and (deliver := getattr(publisher, "deliver_alone", None)) is not None:
+            keeper.deliver = deliver
         return keeper
 
     async def close(self) -> None:
@@ -320,7 +385,7 @@ class SilentBell:
     def ring_relay(self) -> None:
         return None
 
-    def ring_queue(self, queue: str, depth: int) -> None:
+    async def ring_queue(self, queue: str, depth: int) -> None:
         return None
 
     async def ring_readers(self) -> None:
@@ -378,15 +443,16 @@ def door() -> Door:
     return Door(Limits(s.body_bytes, s.batch_bytes, s.header_bytes, s.header_count, s.body_seconds), Guard(s.rules))
 
 
-def presence(function: str) -> "Presence | None":
-    """What tells of this instance of a function; None where one process hosts all of them."""
-    from functions.runtime.presence import Presence
+async def life(function: str) -> "Life | None":
+    """The life of this instance of a function; None where one process hosts all of them."""
+    from functions.runtime.life import Life
     from functions.stores.clock import wall_clock
 
     shared = parts()
     if shared.hosted:
         return None
-    return Presence(shared.stats_store, function, shared.settings.instance, wall_clock, time.monotonic() - STARTED)
+    relay = await shared.relay() if function in COMMITTING else None
+    return Life(shared.stats_store, function, shared.settings.instance, wall_clock, time.monotonic() - STARTED, relay)
 
 
 async def gateway() -> "Gateway":

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from functions.runtime import entrypoint, wiring
 
-app = entrypoint.event_function("scheduler", wiring.scheduler, wiring.door, presence=wiring.presence)
+app = entrypoint.event_function("scheduler", wiring.scheduler, wiring.door, life=wiring.life)
 
 
 @functions_framework.aio.http

@@ -27,7 +27,7 @@ class Bell(Protocol):
     def ring_relay(self) -> None:
         """Events past the publish cursor."""
 
-    def ring_queue(self, queue: str, depth: int) -> None:
+    async def ring_queue(self, queue: str, depth: int) -> None:
         """A queue has claimable jobs."""
 
     async def ring_readers(self) -> None:
@@ -96,7 +96,7 @@ class Scheduler(Consumer):
         self._bell.ring_relay()
         for queue in await self._store.queues():
             if queue.depth and not queue.paused:
-                self._bell.ring_queue(queue.name, queue.depth)
+                await self._bell.ring_queue(queue.name, queue.depth)
         cursors = await self._store.cursors()
         statistics = cursors.get(STATISTICS_CURSOR, 0)
         if self._watch is not None and self._watch.statistics_at is not None:

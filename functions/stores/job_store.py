@@ -286,6 +286,10 @@ class JobStore(Protocol):
         """The highest position that retention has dropped; 0 when the feed is whole."""
 
     async def cursors(self) -> dict[str, int]: ...
+    async def take_turn(self) -> bool:
+        """Whether this process may publish now: one at a time of all that share the store. A process that dies gives its turn back."""
+
+    async def give_turn(self) -> None: ...
     async def advance(self, cursor: str, position: int) -> None:
         """Moves a cursor forward (never back). May wait for a commit that happens anyway."""
 

@@ -12,8 +12,8 @@ import pytest
 
 from contracts.errors import ConfigurationError, StoreUnavailable
 from functions.read_model.function_view import shown
+from functions.runtime.life import Life
 from functions.runtime.pods import ClusterPods
-from functions.runtime.presence import Presence
 from functions.stores.instances import Instance
 
 SECOND = 1_000_000
@@ -38,12 +38,12 @@ async def test_an_instance_tells_its_start_its_first_request_and_its_stop() -> N
     async def stats() -> Any:
         return told
 
-    presence = Presence(stats, "gateway", "pod-1", lambda: next(ticks) * SECOND, 0.25)
-    presence.started()
-    presence.worked()
-    presence.worked()
+    life = Life(stats, "gateway", "pod-1", lambda: next(ticks) * SECOND, 0.25)
+    life.started()
+    life.worked()
+    life.worked()
     told.is_away = False
-    presence.stopped()
+    life.stopped()
     await asyncio.sleep(0.01)
     assert [(r.started_at, r.first_request_at, r.stopped_at) for r in told.records] == [
         (SECOND, None, None), (SECOND, 2 * SECOND, None), (SECOND, 2 * SECOND, 3 * SECOND)]  # fmt: skip
@@ -56,7 +56,7 @@ async def test_a_store_that_is_away_disturbs_nobody() -> None:
     async def stats() -> Any:
         return told
 
-    Presence(stats, "gateway", "pod-1", lambda: SECOND, 0.25).started()
+    Life(stats, "gateway", "pod-1", lambda: SECOND, 0.25).started()
     await asyncio.sleep(0.01)
     assert told.records == []
 

@@ -34,6 +34,7 @@ from functions.stores.backends.postgres_placing import Placing
 from functions.stores.backends.postgres_search import PostgresSearch
 from functions.stores.backends.postgres_statements import call
 from functions.stores.backends.postgres_transaction import Transaction
+from functions.stores.backends.postgres_turn import Turn
 from functions.stores.backends.postgres_writer import Work, Writer
 from functions.stores.bulk import BulkOperation, BulkState
 from functions.stores.clock import Clock, elapsed_ns
@@ -95,6 +96,7 @@ class PostgresJobStore:
         seconds = self.database.seconds
         self._audience = Audience(self.database)
         self.placing = Placing(self.database.link(statement=seconds.statement, lock=seconds.placing), self._audience, seconds.placing)
+        self.turn = Turn(self.database.link(statement=seconds.statement, lock=seconds.lock))
         self.ear = Ear(self.database.link(statement=seconds.statement, lock=seconds.lock), self._audience, self.placing.nudge)
         link = self.database.link(statement=seconds.statement, lock=seconds.lock)
         self.writer = Writer(link, self.placing, self._database_clock, self._transact)
@@ -136,6 +138,7 @@ class PostgresJobStore:
         await self.writer.stop()
         await self.ear.stop()
         await self.placing.stop()
+        await self.turn.stop()
         await self.database.close()
 
     async def ping(self) -> None:
@@ -303,6 +306,12 @@ class PostgresJobStore:
 
     async def cursors(self) -> dict[str, int]:
         return dict(await self.database.rows("cursors"))
+
+    async def take_turn(self) -> bool:
+        return await self.turn.take()
+
+    async def give_turn(self) -> None:
+        await self.turn.give()
 
     async def advance(self, cursor: str, position: int) -> None:
         await self._ask(SqlWrite(lambda transaction, now: transaction.add("advance", name=cursor, position=position), lazy=True))

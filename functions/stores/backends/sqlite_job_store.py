@@ -361,6 +361,12 @@ class SqliteJobStore:
     async def cursors(self) -> dict[str, int]:
         return await self.database.read(lambda connection: dict(connection.execute("SELECT name, position FROM cursors")))
 
+    async def take_turn(self) -> bool:
+        return True
+
+    async def give_turn(self) -> None:
+        return None
+
     async def advance(self, cursor: str, position: int) -> None:
         await self.database.ask(SqlWrite(lambda connection: records.advance(connection, cursor, position), lazy=True))
 

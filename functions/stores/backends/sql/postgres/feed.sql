@@ -92,3 +92,10 @@ SELECT queue, type, status, sum(jobs)::bigint FROM (
 -- name: counted
 -- As of the head of the feed alone.
 SELECT queue, type, status, jobs FROM observatory.counts WHERE jobs <> 0;
+
+-- name: take_turn
+-- The turn to publish, of this session until it gives it back or ends.
+SELECT pg_try_advisory_lock(7041958, 4);
+
+-- name: give_turn
+SELECT pg_advisory_unlock(7041958, 4);
