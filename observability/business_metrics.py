@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -35,8 +35,8 @@ _TIMES = {
 
 @dataclass(frozen=True, slots=True)
 class BusinessFigures:
-    """Jobs by state, sums since the beginning, the feed's head, its readers' cursors, dead letters, open live streams, and
-    of each raised alert its name and severity."""
+    """Jobs by state, sums since the beginning, the feed's head, its readers' cursors, dead letters, open live streams, of each
+    raised alert its name and severity, and of each store whether it answers."""
 
     states: Mapping[State, int]
     sums: Figures
@@ -45,6 +45,7 @@ class BusinessFigures:
     dead_letters: Mapping[str, int]
     streams: int
     alerts: Sequence[tuple[str, str]] = ()
+    stores: Mapping[str, bool] = field(default_factory=dict)
 
 
 def business_metrics(figures: BusinessFigures) -> bytes:
@@ -84,6 +85,10 @@ class _Collector:
         for key, count in sorted(Counter(self._figures.alerts).items()):
             alerts.add_metric(list(key), count)
         yield alerts
+        up = GaugeMetricFamily("observatory_store_up", "Whether a store answers (1) or not (0).", labels=["store"])
+        for store, answers in sorted(self._figures.stores.items()):
+            up.add_metric([store], int(answers))
+        yield up
         yield GaugeMetricFamily("observatory_live_streams", "Open live streams of this instance.", value=self._figures.streams)
 
     def _counters(self) -> Iterator[Metric]:

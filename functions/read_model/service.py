@@ -12,17 +12,20 @@ from contracts.job import Job, JobStatus
 from contracts.query import EVERYTHING, Query
 from contracts.schedule import Schedule
 from contracts.statistics import ALL_TIME, MEASURES, MINUTE_MICROS, WINDOWS_MINUTES, Figures, State, Window, rates
-from contracts.times import MICROSECONDS, optional_rfc3339, to_rfc3339
+from contracts.times import MICROSECONDS, from_rfc3339, optional_rfc3339, to_rfc3339
 from functions.read_model import contract_list, dead_letter_view, function_view
 from functions.read_model.auditing import Auditor
 from functions.read_model.contract_center import ContractCenter
 from functions.read_model.graph import graph
+from functions.read_model.history import History
 from functions.read_model.stream import Hub
 from functions.read_model.why_waiting import why_waiting
 from functions.runtime.alerting import Watch
 from functions.runtime.redaction import Redactor
+from functions.stores.condition import FAIL, Condition
+from functions.stores.event_log import EventLog
 from functions.stores.instances import Instance
-from functions.stores.job_store import JobPage, JobStore, QueueState
+from functions.stores.job_store import STATISTICS_CURSOR, JobPage, JobStore, QueueState
 from functions.stores.stats_store import Reading, StatsStore
 
 SERIES_MINUTES = 60
@@ -49,7 +52,8 @@ async def nobody() -> Sequence[Instance]:
 
 
 class ReadModel:
-    """Everything that can be asked. `instances` tells of functions' processes, `pods` counts their pods on a cluster."""
+    """Everything that can be asked. `instances` tells of functions' processes, `pods` counts their pods on a cluster; `kind` names
+    the job store's program, `event_log` holds events that were dropped there."""
 
     def __init__(
         self,
@@ -66,8 +70,12 @@ class ReadModel:
         hosted: bool = False,
         auditor: Auditor | None = None,
         rules: Rules | None = None,
+        event_log: EventLog | None = None,
+        kind: str = "SQLite",
     ) -> None:
-        self.name, self.hosted = name, hosted
+        self.name, self.hosted, self._kind = name, hosted, kind
+        self._event_log = event_log
+        self._history = History(store, event_log)
         self._store, self._stats, self._catalogue, self._instances = store, stats, catalogue, instances
         self._pods = pods
         self._redactor = redactor or Redactor(catalogue)
@@ -110,10 +118,8 @@ class ReadModel:
         return [self._redactor.job(job.as_json()) | {"why_waiting": why_waiting(job, queues, now, open_parents)} for job in jobs]
 
     async def events_of(self, job_id: str, after_sequence: int, limit: int) -> Document:
-        """A job's timeline in order. Raises JobNotFound."""
-        found = await self._store.events_of(f"job/{job_id}", after_sequence, limit + 1)
-        if not found:
-            await self._store.job(job_id)
+        """A job's timeline in order; of a job that was dropped from the event log. Raises JobNotFound."""
+        found = await self._history.timeline(job_id, after_sequence, limit + 1)
         return self._list(self._redacted(found[:limit]), found[limit - 1].document["sequence"] if len(found) > limit else None)
 
     async def attempts(self, job_id: str) -> Document:
@@ -130,9 +136,9 @@ class ReadModel:
     # ---- events -----------------------------------------------------------------------------------------------
 
     async def events(self, types: Sequence[str], stream: str | None, limit: int, before: int | None) -> Document:
-        """Newest first below a position; `next_cursor` is the position to go on below."""
-        page = await self._store.find_events(types, stream, limit, before)
-        return self._list(self._redacted(page.items), page.next_cursor)
+        """Newest first below a position; `next_cursor` is the position to go on below. From `complete_from` on nothing is missing."""
+        past = await self._history.events(types, stream, limit, before)
+        return self._list(self._redacted(past.items), past.next_cursor) | {"complete_from": past.complete_from}
 
     def _redacted(self, events: Sequence[Event]) -> list[Document]:
         return [self._redactor.event(event).document for event in events]
@@ -140,18 +146,18 @@ class ReadModel:
     # ---- statistics -------------------------------------------------------------------------------------------
 
     async def stats(self) -> Document:
-        """Counts, and what a screen shows of the last 1, 5 and 60 minutes; `as_of` is where the windows end."""
-        now = self._store.now()
-        windows = [Window(minutes, now) for minutes in WINDOWS_MINUTES]
+        """Counts, and what a screen shows of the last 1, 5 and 60 minutes before `as_of`, up to which everything is counted."""
+        as_of = await self._counted_until()
+        windows = [Window(minutes, as_of) for minutes in WINDOWS_MINUTES]
         reading, head, pruned = await asyncio.gather(
             self._stats.read([(ALL_TIME, ALL_TIME), *((window.first, window.last) for window in windows)]),
             self._store.head(), self._store.pruned_states(),
         )  # fmt: skip
         since_ever, *figures = reading.ranges
-        last = now // MINUTE_MICROS
+        last = as_of // MINUTE_MICROS
         series = await self._stats.series(last - SERIES_MINUTES, last)
         return {
-            "as_of": to_rfc3339(now),
+            "as_of": to_rfc3339(as_of),
             "position": reading.position,
             "head": max(head, reading.position),
             "lag": max(head - reading.position, 0),
@@ -163,17 +169,47 @@ class ReadModel:
             "series": [_minute(minute, series.get(minute, {})) for minute in range(last - SERIES_MINUTES, last + 1)],
         }
 
+    async def _counted_until(self) -> int:
+        """The instant up to which the statistics have every event: now, or the time of the first that they lack."""
+        now, cursor = self._store.now(), await self._stats.cursor()
+        lacking = await self._store.feed(cursor, 1) if cursor < await self._store.head() else []
+        return min(now, from_rfc3339(lacking[0].time or "")) if lacking else now
+
     async def metrics(self) -> bytes:
-        """The business figures as Prometheus text."""
+        """The business figures as Prometheus text; without the statistics' while those are away."""
         from observability.business_metrics import BusinessFigures, business_metrics
 
         reading, head, cursors, letters, pruned = await asyncio.gather(
-            self._stats.read([(ALL_TIME, ALL_TIME)]), self._store.head(), self._store.cursors(), self._store.dead_letter_counts(),
-            self._store.pruned_states(),
-        )  # fmt: skip
-        alerts = [(alert.name, alert.severity) for alert in await self._watch.kept()]
-        figures = BusinessFigures(_present(reading, pruned), reading.ranges[0], head, cursors, letters, self.hub.watchers, alerts)
+            self._reading(), self._store.head(), self._store.cursors(), self._store.dead_letter_counts(), self._store.pruned_states()
+        )
+        kept, conditions = await asyncio.gather(self._watch.kept(), self._conditions())
+        if reading is not None:
+            states, sums, cursors = _present(reading, pruned), reading.ranges[0], cursors | {STATISTICS_CURSOR: reading.position}
+        else:
+            states, sums = await self._store.counts(), Figures()
+        alerts = [(alert.name, alert.severity) for alert in kept]
+        up = {condition.name: condition.verdict != FAIL for condition in conditions}
+        figures = BusinessFigures(states, sums, head, cursors, letters, self.hub.watchers, alerts, up)
         return await asyncio.to_thread(business_metrics, figures)
+
+    async def _reading(self) -> Reading | None:
+        """The sums since the beginning; None while the statistics are away."""
+        try:
+            return await self._stats.read([(ALL_TIME, ALL_TIME)])
+        except Passing:
+            return None
+
+    async def stores(self) -> Document:
+        """The stores behind all of this: which answer, how far they have come, what is wrong and how to mend it."""
+        conditions, head = await self._conditions(), await self._store.head()
+        return self._list([
+            condition.as_json() | {"lag": None if condition.position is None else max(head - condition.position, 0)} for condition in conditions
+        ])  # fmt: skip
+
+    async def _conditions(self) -> list[Condition]:
+        await self._store.ping()  # without the jobs there is nothing to say
+        others = [self._stats.condition(), *([self._event_log.condition()] if self._event_log is not None else [])]
+        return [Condition("jobs", self._kind), *await asyncio.gather(*others)]
 
     # ---- what there is ----------------------------------------------------------------------------------------
 

@@ -156,6 +156,10 @@ async def show_stats(model: ReadModel, request: Request) -> Response:
     return json_response(await model.stats())
 
 
+async def list_stores(model: ReadModel, request: Request) -> Response:
+    return json_response(await model.stores())
+
+
 async def list_queues(model: ReadModel, request: Request) -> Response:
     return json_response(await model.queues())
 
@@ -256,6 +260,7 @@ ROUTES = (
     Route("GET", "/v1/stream", stream, "Live events (Server-Sent Events), resumed by Last-Event-ID.", {200: Answer(None, "text/event-stream")},
           query=(AFTER, EVENT_TYPE, QUEUE, JOB), headers=(LAST_EVENT_ID,), needs=Role.READ),
     Route("GET", "/v1/stats", show_stats, "Counts, throughput, failure rate and percentiles.", gives("stats"), needs=Role.READ),
+    Route("GET", "/v1/stores", list_stores, "The stores, whether they answer, and what is wrong with them.", gives("storeList"), needs=Role.READ),
     Route("GET", "/v1/queues", list_queues, "Queues as they stand.", gives("queueList"), needs=Role.READ),
     Route("GET", "/v1/schedules", list_schedules, "Schedules by name, with their last and next runs.", gives("scheduleList"), query=PAGE, needs=Role.READ),
     Route("GET", "/v1/schedules/{name}", show_schedule, "One schedule.", {200: Answer("schedule")}, needs=Role.READ),

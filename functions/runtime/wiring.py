@@ -301,7 +301,7 @@ class Parts:
         return ReadModel(
             await self.job_store(), await self.stats_store(), await self.catalogue(), name=self.settings.name, redactor=await self.redactor(),
             streams_max=self.settings.streams_max, instances=self._instances, hosted=self.hosted, auditor=Auditor(environment), pods=self._pods(),
-            rules=self.settings.alert_rules,
+            rules=self.settings.alert_rules, event_log=await self.event_log(),
         )  # fmt: skip
 
     async def _instances(self) -> "list[Instance]":

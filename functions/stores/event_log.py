@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from contracts.event import Event
+from functions.stores.condition import Condition
 
 BUCKET_POSITIONS = 1000
 EVENT_LOG_CURSOR = "event_log"  # its copy in the job store, for retention and for the lag
@@ -31,6 +32,9 @@ class EventLog(Protocol):
     async def close(self) -> None: ...
     async def ping(self) -> None:
         """Returns when it answers."""
+
+    async def condition(self) -> Condition:
+        """What there is to say of it; never raises."""
 
     async def extent(self) -> Extent:
         """What is kept; (1, 0) at the beginning."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from contracts.statistics import Delta, Figures, State
+from functions.stores.condition import Condition
 from functions.stores.instances import Instance
 
 
@@ -28,6 +29,9 @@ class StatsStore(Protocol):
     async def close(self) -> None: ...
     async def ping(self) -> None:
         """Returns when it answers."""
+
+    async def condition(self) -> Condition:
+        """What there is to say of it; never raises."""
 
     async def cursor(self) -> int:
         """The position up to which the feed is folded; 0 at the beginning."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from contracts.errors import StoreUnavailable
 from contracts.event import Event
+from functions.stores.condition import FAIL, Condition
 from functions.stores.event_log import Extent, bucket_of_position
 
 
@@ -24,6 +25,11 @@ class MemoryEventLog:
 
     async def ping(self) -> None:
         self._answer()
+
+    async def condition(self) -> Condition:
+        if self.away:
+            return Condition("event log", "in memory", FAIL, "does not answer", "let it answer")
+        return Condition("event log", "in memory", position=self.kept_extent.last, first=self.kept_extent.first)
 
     async def extent(self) -> Extent:
         self._answer()

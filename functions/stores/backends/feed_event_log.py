@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from contracts.event import Event
+from functions.stores.condition import Condition
 from functions.stores.event_log import BUCKET_POSITIONS, Extent
 from functions.stores.job_store import JobStore
 
@@ -18,6 +19,10 @@ class FeedEventLog:
 
     async def ping(self) -> None:
         await self._store.ping()
+
+    async def condition(self) -> Condition:
+        extent = await self.extent()
+        return Condition("event log", "the job store's own events", position=extent.last, first=extent.first)
 
     async def extent(self) -> Extent:
         return Extent(await self._store.dropped() + 1, await self._store.head())

@@ -19,6 +19,7 @@ from contracts import errors
 from contracts.errors import EventLogUnavailable
 from contracts.event import Event
 from contracts.times import from_rfc3339
+from functions.stores.condition import FAIL, Condition
 from functions.stores.event_log import BUCKET_POSITIONS, Extent, bucket_of_position
 
 Result = TypeVar("Result")
@@ -55,6 +56,16 @@ class MongoEventLog:
 
     async def ping(self) -> None:
         await self._ask(lambda: self._client.admin.command("ping"))
+
+    async def condition(self) -> Condition:
+        kind = f"MongoDB at {self.address}"
+        try:
+            extent = await self.extent()
+            version = (await self._ask(lambda: self._client.admin.command("buildInfo"))).get("version", "")
+        except EventLogUnavailable as error:
+            mend = "start it, or correct OBSERVATORY_MONGO_URL; the metrics engine goes on by itself, and retention waits for it"
+            return Condition("event log", kind, FAIL, error.message, mend)
+        return Condition("event log", f"MongoDB {version} at {self.address}", position=extent.last, first=extent.first)
 
     async def _ask(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """Does the work; an answer that does not come, or is no answer, is EventLogUnavailable."""

@@ -21,6 +21,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemory
 from contracts import strict_json
 from contracts.errors import ConfigurationError, StatisticsUnavailable
 from contracts.statistics import ALL_TIME, MINUTE_MICROS, Delta, Figures, State
+from functions.stores.condition import FAIL, WARN, Condition
 from functions.stores.instances import MOST, Instance
 from functions.stores.stats_store import Reading
 
@@ -29,6 +30,7 @@ Result = TypeVar("Result")
 SCRIPTS = Path(__file__).parent / "lua"
 TOTALS_SECONDS = 400 * 86_400
 KEPT_SECONDS = 31 * 86_400
+FULL = 0.9  # of maxmemory
 AT_ONCE = 20_000  # pairs in one call of the script, when statistics begin at a checkpoint
 STATE, SUM, BUCKET = "s", "n", "b"
 _TIMEOUTS: dict[str, Any] = {"socket_connect_timeout": 3.0, "socket_timeout": 5.0, "health_check_interval": 15}  # the URL may say otherwise
@@ -62,6 +64,15 @@ class RedisStatsStore:
 
     async def ping(self) -> None:
         await self._ask(self._redis.ping())
+
+    async def condition(self) -> Condition:
+        try:
+            cursor = await self.cursor()
+            facts = await self._ask(self._redis.info())
+        except StatisticsUnavailable as error:
+            mend = "start it, or correct OBSERVATORY_REDIS_URL; the metrics engine goes on by itself and counts what it missed"
+            return Condition("statistics", f"Redis at {self.address}", FAIL, error.message, mend)
+        return _judged(Condition("statistics", f"Redis {facts['redis_version']} at {self.address}", position=cursor), facts)
 
     async def _ask(self, answer: "Awaitable[Result] | Any") -> Any:
         """An answer that does not come, or is none, is StatisticsUnavailable."""
@@ -206,6 +217,24 @@ class RedisStatsStore:
         if names:
             await self._ask(self._redis.hdel(self._instances, *names))
             await self._ask(self._redis.zrem(self._by_start, *names))
+
+
+# ---- what Redis says of itself ----------------------------------------------------------------------------------
+
+
+def _judged(condition: Condition, facts: Mapping[str, Any]) -> Condition:
+    used, most, policy = facts["used_memory"], facts["maxmemory"], facts["maxmemory_policy"]
+    if facts["role"] != "master":
+        condition = condition.but(FAIL, "it is a replica and takes no writes", "name the primary in OBSERVATORY_REDIS_URL")
+    if most and policy != "noeviction":
+        mend = "set maxmemory-policy to noeviction: the statistics then wait instead"
+        condition = condition.but(WARN, f"its maxmemory-policy {policy} forgets keys when memory is short", mend)
+    if most and used >= FULL * most:
+        mend = "give it more maxmemory, or keep minutes for a shorter time with OBSERVATORY_KEEP_STATISTICS_DAYS"
+        condition = condition.but(WARN, f"{used / 2**20:.0f} of {most / 2**20:.0f} MiB of its maxmemory are used", mend)
+    if facts.get("aof_enabled") and facts.get("aof_last_write_status") != "ok":
+        condition = condition.but(WARN, "it cannot write its file", "make room on its disk: after a restart the statistics are rebuilt from the log")
+    return condition
 
 
 # ---- fields -----------------------------------------------------------------------------------------------------

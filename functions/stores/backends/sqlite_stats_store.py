@@ -4,11 +4,13 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from contracts.errors import StoreUnavailable
 from contracts.statistics import ALL_TIME, MINUTE_MICROS, Delta, Figures, State
 from functions.stores.backends.sqlite_database import SqliteDatabase, one
 from functions.stores.backends.sqlite_records import advance
 from functions.stores.backends.sqlite_state import SqlWrite
 from functions.stores.backends.sqlite_tables import PARTS, STATISTICS, add_delta, read_delta, read_part
+from functions.stores.condition import FAIL, Condition
 from functions.stores.instances import MOST, Instance
 from functions.stores.job_store import STATISTICS_CURSOR
 from functions.stores.stats_store import Reading
@@ -27,6 +29,12 @@ class SqliteStatsStore:
 
     async def ping(self) -> None:
         await self.cursor()
+
+    async def condition(self) -> Condition:
+        try:
+            return Condition("statistics", "SQLite, beside the jobs", position=await self.cursor())
+        except StoreUnavailable as error:
+            return Condition("statistics", "SQLite, beside the jobs", FAIL, error.message, "look at the data folder: its disk may be full")
 
     async def cursor(self) -> int:
         return await self._database.read(_cursor)
