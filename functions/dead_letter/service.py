@@ -4,16 +4,16 @@ import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from contracts import validation
 from contracts.errors import BrokerUnavailable, Conflict, ContractViolation, Fault, ObservatoryError, Passing
 from contracts.event import Event
-from functions.runtime.dead_letters import STRUCTURED, Consumer, event_of, letter_of, note_kept, note_not_kept
+from functions.runtime.dead_letters import ADDED, STRUCTURED, Consumer, event_of, letter_of, note_kept, note_not_kept
 from functions.stores.job_store import DeadLetter, JobStore
 
 TRIES = 3
 NO_ANSWER = "-1"  # Knative's code for a connection that failed
-ADDED = frozenset({"knativeerrorcode", "knativeerrordata", "knativeerrordest", "attempts"})  # by the broker, on this leg
 
 
 Deliver = Callable[[str, Event], Awaitable[tuple[int, str]]]
@@ -125,7 +125,16 @@ def _reason(event: Event) -> str:
     if code is None and data is None:
         return "sent here without a reason"
     answered = "gave no answer" if code == NO_ANSWER else f"answered {code}"
-    return f"the subscriber {answered}" + (f" at {place}" if place else "") + (f": {_text_of(data)}" if data else "")
+    return f"the subscriber {answered}" + (f" at {_place(place)}" if place else "") + (f": {_text_of(data)}" if data else "")
+
+
+def _place(url: str) -> str:
+    """A subscriber's address as it may be told: of a webhook the path is left out, for many take it as their secret."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that is none"
+    return url if parts.path.startswith("/triggers/") and not parts.query else f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/..."
 
 
 def _text_of(data: str) -> str:

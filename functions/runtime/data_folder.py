@@ -26,7 +26,7 @@ class DataFolder:
     def acquire(self) -> None:
         """Raises DataFolderInUse, or ConfigurationError when the folder cannot be written."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)  # payloads may be secret; a folder that is there stays as it is
             file = open(self.path / LOCK, "a+", encoding="utf-8")  # noqa: SIM115 - held until release
         except OSError as error:
             words = f"the data folder {self.path} is not usable ({error.strerror}); choose another with OBSERVATORY_DATA"

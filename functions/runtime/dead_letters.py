@@ -13,6 +13,8 @@ from functions.stores.job_store import DeadLetter, JobStore
 
 log = logging.getLogger("observatory.dead_letters")
 _ids = UuidSequence()
+ADDED = frozenset({"knativeerrorcode", "knativeerrordata", "knativeerrordest", "attempts"})  # by the broker, on its dead-letter leg
+_ADDED_HEADERS = frozenset(f"ce-{name}" for name in ADDED)
 STRUCTURED = "application/cloudevents+json; charset=utf-8"
 
 
@@ -30,10 +32,15 @@ def letter_of(
         attempts=attempts,
         content_type=headers.get("content-type", "application/octet-stream"),
         body=body,
-        headers={name: value for name, value in headers.items() if name.startswith("ce-") or name == "content-type"},
+        headers={name: value for name, value in headers.items() if _is_the_senders(name)},
         kept_at=now,
         position=event.position or None if event is not None else None,
     )
+
+
+def _is_the_senders(header: str) -> bool:
+    """Whether a header belongs to the event as it was sent, not to the request that brought it or to what a broker added."""
+    return (header.startswith("ce-") and header not in _ADDED_HEADERS) or header == "content-type"
 
 
 def reason_of(error: ObservatoryError) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contracts.access import ROLES
+from contracts.access import ROLES, Role
 from functions.dead_letter.web import ROUTES as DEAD_LETTER
 from functions.gateway.web import ROUTES as GATEWAY
 from functions.read_model.web import ROUTES as READ_MODEL
@@ -45,6 +45,15 @@ def test_every_operation_refuses_who_has_no_key_or_too_low_a_role(keyed: System,
     for role, needed in ROLES.items():
         status = ask(keyed, route, bearer(role)).status
         assert status == 403 if needed < route.needs else status not in (401, 403), (role, status)
+
+
+def test_what_changes_anything_asks_for_more_than_to_look() -> None:
+    looking = {(route.method, route.path) for route in OPERATIONS if route.needs == Role.READ and route.method not in ("GET", "HEAD")}
+    assert looking == {("POST", "/v1/contracts/check")}  # it takes a schema along, and keeps nothing
+
+
+def test_the_data_is_its_owners_alone(keyed: System) -> None:
+    assert keyed.data.stat().st_mode & 0o077 == 0
 
 
 def test_the_description_says_for_each_operation_what_it_needs(keyed: System) -> None:
