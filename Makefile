@@ -57,12 +57,16 @@ cli: .venv/ready ## the command line: make cli ARGS="list --limit 5"
 	@$(BIN)/python -m console $(ARGS)
 
 .PHONY: test
-test: .venv/ready-for-tests ## all tests but the long kills (under five minutes)
-	@$(BIN)/python -m pytest -m "not kills" -rs $(ARGS)
+test: .venv/ready-for-tests ## all tests but the long ones below (under five minutes)
+	@$(BIN)/python -m pytest -m "not kills and not openapi" -rs $(ARGS)
 
 .PHONY: test-kills
 test-kills: .venv/ready-for-tests ## 200 seeded kills of the whole system, each followed by the checker
 	@$(BIN)/python -m pytest -m kills $(ARGS)
+
+.PHONY: test-openapi
+test-openapi: .venv/ready-for-tests ## 20,000 requests made up from the OpenAPI document, each answer held against it
+	@$(BIN)/python -m pytest -m openapi $(ARGS)
 
 .PHONY: test-servers
 test-servers: .venv/ready-for-tests ## the suites of every port on PostgreSQL, Redis, MongoDB and RabbitMQ; starts them, and needs all of them

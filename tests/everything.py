@@ -39,6 +39,7 @@ PARTS = (
     Part("lint", "ruff, mypy, contracts"),
     Part("test", "everything on this machine alone"),
     Part("test-servers", "the same ports on real servers"),
+    Part("test-openapi", "20,000 requests made up from the API's description"),
     Part("test-kills", "seeded kills under load"),
     Part("e2e", "a cluster with Knative", _cluster_tools),
 )

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from contracts import strict_json, validation
 from contracts.access import Role
 from contracts.errors import ContractViolation, Fault, ObservatoryError, UnsupportedMediaType
+from contracts.event_types import JOB_REQUESTED
 from contracts.job import Job
 from eventing import codec
 from functions.gateway.requests import actor_of, answer_submitted, job_url, origin_of_request, reason_of, submitted, wait_seconds
@@ -111,10 +112,17 @@ async def begin_bulk(gateway: Gateway, request: Request) -> Response:
 
 SUBMITTED = Answer("answers#submitted", located=True)
 SUBMISSION = {200: SUBMITTED, 202: SUBMITTED}
+REQUESTED = {"allOf": [named("event-envelope")], "required": ["data"], "properties": {"type": {"const": JOB_REQUESTED}, "data": named("job-request")}}
 EVENTS = Body("job-request", media=(
-    ("application/cloudevents+json", named("event-envelope")), ("application/cloudevents-batch+json", {"type": "array", "items": named("event-envelope")}),
+    ("application/cloudevents+json", REQUESTED), ("application/cloudevents-batch+json", {"type": "array", "items": named("event-envelope")}),
 ))  # fmt: skip
-CE = (*(text(f"ce-{name}", f"In binary mode: the event's {name}.", "header") for name in ("specversion", "id", "source", "type")), TRACEPARENT)
+CE = (
+    text("ce-specversion", "In binary mode: the version of CloudEvents.", "header", const="1.0"),
+    text("ce-id", "In binary mode: identifies the event within its source.", "header", minLength=1, maxLength=1024),
+    text("ce-source", "In binary mode: where it comes from.", "header", format="uri-reference", minLength=1, maxLength=2048),
+    text("ce-type", "In binary mode: what it asks for.", "header", const=JOB_REQUESTED),
+    TRACEPARENT,
+)
 WISHED, REASON = {202: Answer("answers#wished")}, Body("wishes#reason", required=False)
 PAUSED = {202: Answer("answers#queuePaused")}
 BULK = {200: Answer("answers#bulkRehearsed"), 202: Answer("answers#bulk", located=True)}

@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from contracts.access import Role
-from contracts.errors import ObservatoryError, Refused
+from contracts.errors import MethodNotAllowed, ObservatoryError, Refused
 from functions.runtime.guard import Guard
 from functions.runtime.http import LIMITS, Limits, Route
 
@@ -69,14 +69,19 @@ class Entrance:
         """The owner of an operation, once the guard lets the request in: strangers do not learn what there is."""
         try:
             found = self._find(request.method, request.scope["path"])
-        except Refused:
-            guard.admit(request.scope, Role.READ)
+        except Refused as error:
+            if not (isinstance(error, MethodNotAllowed) and self._is_open(error, request.scope["path"])):
+                guard.admit(request.scope, Role.READ)
             raise
         needs = found[1].needs
         if needs is not None and guard.rules.metrics_open and found[1].path == METRICS:
             needs = None
         guard.admit(request.scope, needs)
         return found
+
+    def _is_open(self, error: MethodNotAllowed, path: str) -> bool:
+        """Whether what is at a path, by another method, is open to all."""
+        return all(self._find(method, path)[1].needs is None for method in error.allowed)
 
     def _for_strangers(self, error: ObservatoryError, request: Request, route: Route | None) -> ObservatoryError:
         """An open operation tells strangers that it fails, and the others why."""

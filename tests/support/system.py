@@ -29,6 +29,7 @@ class System:
         self._environment = environment
         self.process: subprocess.Popen[bytes] | None = None
         self.url = ""
+        self.key: str | None = None  # sent with every request
 
     def start(self, *, wait: bool = True) -> "System":
         variables = {
@@ -78,7 +79,8 @@ class System:
 
         Every answer is held against the OpenAPI document.
         """
-        sent = {**({"content-type": "application/json"} if body is not None else {}), **(headers or {})}
+        key = {"authorization": f"Bearer {self.key}"} if self.key is not None else {}
+        sent = {**({"content-type": "application/json"} if body is not None else {}), **key, **(headers or {})}
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         answer = self._answer(Request(self.url + path, data, sent, method=method))
         check_answer(method, path, answer.status, answer.headers, answer.body)
