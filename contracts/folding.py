@@ -51,11 +51,12 @@ def fold_job(documents: Iterable[Document]) -> Folded:
         if int(document["sequence"]) != number:
             folded.faults.append(f"event {number} is missing: after {number - 1} comes {document['sequence']}")
             return folded
-        _take(folded, document)
+        take(folded, document)
     return folded
 
 
-def _take(folded: Folded, document: Document) -> None:
+def take(folded: Folded, document: Document) -> None:
+    """Folds one more event of the job."""
     kind, data, now = document["type"].split(".")[3], document["data"], from_rfc3339(document["time"])
     if kind == "accepted":
         folded.job = _accept(document, data, now)

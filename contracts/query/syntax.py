@@ -134,6 +134,11 @@ class Query:
         """Whether payload or output must be at hand to decide."""
         return any(isinstance(term, Says | PayloadIs) for term in self.terms())
 
+    @property
+    def reads_output(self) -> bool:
+        """Whether what attempts printed must be at hand to decide."""
+        return any(isinstance(term, Says) for term in self.terms())
+
 
 def _terms(node: Node) -> Iterator[Term]:
     if isinstance(node, Not):

@@ -1,23 +1,25 @@
 """The live stream: one tail of the feed a process, shared by all who watch.
 
 The tail holds the last events as ready bytes, and each watcher takes from them by position, so a watcher costs no copy of
-its own. Who asks for older events reads the store at its own pace until it has caught up; who then falls behind what is
-held is let go, and resumes by its last position without gap or repeat.
+its own. Who asks for older events, or falls behind what is held, reads the store until it has caught up; who falls behind
+because it reads slowly is let go, and resumes by its last position without gap or repeat. A query picks events by their jobs, each as its event
+left it, so that what a stream tells does not hang on when it is read.
 """
 
 import asyncio
 import contextlib
 import logging
-from bisect import bisect_right
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
 
 import orjson
 
 from contracts.errors import Draining, Overloaded, Passing
 from contracts.event import Event
-from contracts.event_types import EVENT_TYPES
 from contracts.log_fields import about
+from contracts.query import Query
+from functions.read_model.frames import EVERYTHING, HELD_EVENTS, Frame, Held, Wanted, frame_of
+from functions.read_model.jobs_then import JobsThen
 from functions.stores.job_store import JobStore
 
 log = logging.getLogger("observatory.stream")
@@ -25,76 +27,10 @@ HEARTBEAT_SECONDS = 15.0
 POLL_SECONDS = 1.0
 READ = 500
 READ_OLDER = 200
-HELD_EVENTS = 4_096
-HELD_BYTES = 16_000_000
 CHUNK_BYTES = 131_072
+LOOK = 500  # frames at a time
+SLOW_SECONDS = 1.0  # a reader that needs longer for a piece, and falls behind what is held, is dropped
 RETRY_MILLISECONDS = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which events a watcher wants; empty means any."""
-
-    types: frozenset[str] = frozenset()
-    queues: frozenset[str] = frozenset()
-    subjects: frozenset[str] = frozenset()
-
-    def takes(self, event: Event) -> bool:
-        document = event.document
-        return (
-            (not self.types or document["type"] in self.types)
-            and (not self.queues or document.get("queue") in self.queues)
-            and (not self.subjects or document.get("subject") in self.subjects)
-        )
-
-
-EVERYTHING = Wanted()
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """An event as it goes out, and as filters look at it."""
-
-    position: int
-    event: Event
-    text: bytes
-
-
-def frame_of(event: Event) -> Frame:
-    """The message of a (redacted) event: its position as id, its short type as name, its JSON as data."""
-    kind = EVENT_TYPES.get(event.type)
-    name = kind.short if kind is not None else "message"
-    text = b"id: %d\nevent: %s\ndata: %s\n\n" % (event.position, name.encode(), orjson.dumps(event.document))
-    return Frame(event.position, event, text)
-
-
-class Held:
-    """The newest frames, within bounds; whole from `floor` (exclusive) to `last`."""
-
-    def __init__(self, position: int) -> None:
-        self.floor = self.last = position
-        self._frames: list[Frame] = []
-        self._bytes = 0
-
-    def add(self, frames: Sequence[Frame]) -> None:
-        for frame in frames:
-            self._frames.append(frame)
-            self._bytes += len(frame.text)
-            self.last = frame.position
-        if len(self._frames) > HELD_EVENTS or self._bytes > HELD_BYTES:
-            self._trim()
-
-    def _trim(self) -> None:
-        """Down to half, so that it is done seldom."""
-        count = 0
-        while len(self._frames) - count > HELD_EVENTS // 2 or self._bytes > HELD_BYTES // 2:
-            self._bytes -= len(self._frames[count].text)
-            count += 1
-        self.floor = self._frames[count - 1].position
-        del self._frames[:count]
-
-    def after(self, position: int) -> list[Frame]:
-        return self._frames[bisect_right(self._frames, position, key=lambda frame: frame.position) :]
 
 
 class Hub:
@@ -114,6 +50,8 @@ class Hub:
         self._held: Held | None = None
         self._arrived: list[Event] = []
         self._missed = False
+        self._jobs = JobsThen(store, redact)
+        self._folding = asyncio.Lock()
         self._wake = asyncio.Event()
         self._news = asyncio.Event()
         self._starting = asyncio.Lock()
@@ -207,19 +145,23 @@ class Hub:
             held = await self._start()
             position, reset = await self._place(after, held)
             yield b"retry: %d\nid: %d\n\n%s" % (RETRY_MILLISECONDS, position, reset)
-            live = False
+            took = 0.0  # seconds that the reader needed for the last piece
             while not self._closed:
                 if position >= held.floor:
-                    news, live = self._news, True
-                    chunk, position = _chunk(held.after(position), wanted, position)
-                    if not chunk and not await self._hears(news):
+                    news = self._news
+                    chunk, position = await self._chunk(held.after(position), wanted, position)
+                    if not chunk and position < held.last:
+                        await asyncio.sleep(0)  # others get their turn
+                    elif not chunk and not await self._hears(news):
                         chunk = b": nothing new\nid: %d\n\n" % position
-                elif live:
+                elif took > SLOW_SECONDS:
                     return
                 else:
-                    chunk, position = _chunk(await self._older(position), wanted, position)
+                    chunk, position = await self._chunk(await self._older(position), wanted, position)
                 if chunk:
+                    began = time.monotonic()
                     yield chunk
+                    took = time.monotonic() - began
         except Passing as error:
             log.info("a live stream ends: %s", error, extra=about("stream.ended"))
         finally:
@@ -251,15 +193,26 @@ class Hub:
         except TimeoutError:
             return False
 
-
-def _chunk(frames: Sequence[Frame], wanted: Wanted, position: int) -> tuple[bytes, int]:
-    """The next wanted frames as one piece of bounded size, and the position of the last frame that was looked at."""
-    texts, size = [], 0
-    for frame in frames:
-        position = frame.position
-        if wanted is EVERYTHING or wanted.takes(frame.event):
-            texts.append(frame.text)
-            size += len(frame.text)
+    async def _chunk(self, frames: Sequence[Frame], wanted: Wanted, position: int) -> tuple[bytes, int]:
+        """The next wanted frames as one piece of bounded size, and the position of the last frame that was looked at."""
+        texts, size = [], 0
+        for frame in frames[:LOOK]:
+            if wanted is EVERYTHING or (wanted.takes(frame.event) and (wanted.query is None or await self._fits(frame, wanted.query))):
+                texts.append(frame.text)
+                size += len(frame.text)
+            position = frame.position
             if size >= CHUNK_BYTES:
                 break
-    return b"".join(texts), position
+        return b"".join(texts), position
+
+    async def _fits(self, frame: Frame, query: Query) -> bool:
+        """Whether an event's job, as the event left it, fits a query. The job is folded once for all who ask."""
+        if not frame.is_asked:
+            async with self._folding:
+                if not frame.is_asked:
+                    frame.then, frame.is_asked = await self._jobs.after(frame.event), True
+        then = frame.then
+        if then is None:
+            return False
+        outputs = await self._jobs.outputs(then) if query.reads_output else ()
+        return query.matches(then.job, now=then.now, outputs=outputs)

@@ -12,8 +12,8 @@ from contracts.event_types import EVENT_TYPES, full_name
 from contracts.job import JobStatus
 from contracts.query import Query, parse, query_of
 from functions.read_model.event_stream import EventStream
+from functions.read_model.frames import EVERYTHING, Wanted
 from functions.read_model.service import ReadModel
-from functions.read_model.stream import EVERYTHING, Wanted
 from functions.runtime.description import JSON, LARGEST, LIMIT, PAGE, Answer, Body, Parameter, several, text, whole
 from functions.runtime.entrypoint import Function
 from functions.runtime.http import Route, json_response, query_number, read_wish
@@ -25,6 +25,7 @@ DEAD_LETTER_STATES = ("kept", "replayed", "discarded", "resolved")
 LOGGED = tuple(kind.short for kind in EVENT_TYPES.values() if kind.logged)
 
 Q = text("q", "Which jobs, in the query language.", maxLength=2_000)
+STREAM_Q = text("q", "Events of jobs that fit right after the event, in the query language; other events are left out.", maxLength=2_000)
 STATE = several("state", "Alternatives.", {"enum": list(STATES)})
 TYPE, QUEUE = several("type", "Task types, alternatives."), several("queue", "Queues, alternatives.")
 TAG, ID = several("tag", "Tags; a job must have each."), several("id", "Ids of jobs, alternatives.")
@@ -130,9 +131,11 @@ async def list_events(model: ReadModel, request: Request) -> Response:
 
 async def stream(model: ReadModel, request: Request) -> Response:
     query = request.query_params
+    jobs = parse(query.get("q", ""))
     wanted = Wanted(
-        frozenset(types_of(query)), frozenset(values_of(query, "queue")), frozenset(f"job/{job_id}" for job_id in values_of(query, "job"))
-    )
+        frozenset(types_of(query)), frozenset(values_of(query, "queue")), frozenset(f"job/{job_id}" for job_id in values_of(query, "job")),
+        None if jobs.is_everything else jobs,
+    )  # fmt: skip
     after = _resumed_from(request)
     model.hub.check_room()
     await model.ready()
@@ -258,7 +261,7 @@ ROUTES = (
     Route("GET", "/v1/jobs/{job_id}/attempts/{lease_token}/log", show_output, "What an attempt printed and logged.", NO_JSON, needs=Role.READ),
     Route("GET", "/v1/events", list_events, "Events, newest first.", gives("eventPage"), query=(EVENT_TYPE, SUBJECT, LIMIT, POSITION, BEFORE), needs=Role.READ),
     Route("GET", "/v1/stream", stream, "Live events (Server-Sent Events), resumed by Last-Event-ID.", {200: Answer(None, "text/event-stream")},
-          query=(AFTER, EVENT_TYPE, QUEUE, JOB), headers=(LAST_EVENT_ID,), needs=Role.READ),
+          query=(AFTER, STREAM_Q, EVENT_TYPE, QUEUE, JOB), headers=(LAST_EVENT_ID,), needs=Role.READ),
     Route("GET", "/v1/stats", show_stats, "Counts, throughput, failure rate and percentiles.", gives("stats"), needs=Role.READ),
     Route("GET", "/v1/stores", list_stores, "The stores, whether they answer, and what is wrong with them.", gives("storeList"), needs=Role.READ),
     Route("GET", "/v1/queues", list_queues, "Queues as they stand.", gives("queueList"), needs=Role.READ),

@@ -1,15 +1,14 @@
 """The read model over the running system: every address answers, lists page truly, the live stream resumes truly."""
 
-import http.client
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import pytest
 
+from tests.support.streams import Stream
 from tests.support.system import System, running_system
 from tests.support.waiting import wait_until
 
@@ -117,32 +116,6 @@ def test_a_waiting_job_says_why(system: System) -> None:
 
 
 # ---- the live stream --------------------------------------------------------------------------------------------
-
-
-class Stream:
-    """A reader of `/v1/stream`: `next()` gives (id, event, data) of the next message that has data."""
-
-    def __init__(self, system: System, query: str = "", headers: dict[str, str] | None = None) -> None:
-        address = urlsplit(system.url)
-        self.connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=20)
-        self.connection.request("GET", f"/v1/stream{query}", headers=headers or {})
-        self.response = self.connection.getresponse()
-
-    def messages(self) -> Iterator[tuple[int, str, Any]]:
-        fields: dict[str, str] = {}
-        for raw in self.response:
-            line = raw.decode().rstrip("\n")
-            if not line:
-                if "data" in fields:
-                    yield int(fields["id"]), fields.get("event", "message"), json.loads(fields["data"])
-                fields = {}
-            elif not line.startswith(":"):
-                name, _, value = line.partition(": ")
-                fields[name] = value
-
-    def close(self) -> None:
-        self.response.close()
-        self.connection.close()
 
 
 def test_the_stream_resumes_without_gap_or_repeat(system: System) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 from contracts.errors import IndexBehind, QueryTooSlow
 from contracts.job import Job
 from contracts.query import Query
-from contracts.query.syntax import PayloadIs, Says
 from functions.stores.backends.postgres_database import PostgresDatabase, Snapshot
 from functions.stores.rows import job_of
 
@@ -39,7 +38,7 @@ class PostgresSearch:
 
     async def find(self, query: Query, now: int, before: int, most: int) -> Found:
         """Raises QueryTooSlow, IndexBehind, StoreUnavailable."""
-        if self._shown is None and any(isinstance(term, PayloadIs | Says) for term in query.terms()):
+        if self._shown is None and query.reads_text:
             raise IndexBehind("the search index is not open yet; try again")
         end = time.monotonic() + self._seconds
         found: list[tuple[int, Job]] = []
@@ -60,7 +59,7 @@ class PostgresSearch:
         jobs = [(row[0], job_of(row[1:])) for row in rows]
         if query.is_everything:
             return jobs
-        outputs = await self._outputs(snapshot, [job.id for _, job in jobs]) if any(isinstance(t, Says) for t in query.terms()) else {}
+        outputs = await self._outputs(snapshot, [job.id for _, job in jobs]) if query.reads_output else {}
         return [(number, job) for number, job in jobs if query.matches(self._seen(job), now=now, outputs=outputs.get(job.id, ()))]
 
     def _seen(self, job: Job) -> Job:

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from contracts.errors import IndexBehind, Overloaded, StoreUnavailable
 from contracts.query import Query
-from contracts.query.syntax import PayloadIs, Says
 from functions.stores.backends.sqlite_database import SqliteDatabase
 from functions.stores.backends.sqlite_search import changes, file
 from functions.stores.backends.sqlite_search.bits import BLOCK
@@ -76,7 +75,7 @@ class SqliteSearch:
         """Jobs with numbers below `before`, newest first. Raises QueryTooSlow, IndexBehind, StoreUnavailable."""
         if query.is_everything:
             return await self._database.read(lambda jobs: Found(changes.newest(jobs, before, most), *[changes.head(jobs)] * 2))
-        if self._shown is None and any(isinstance(term, PayloadIs | Says) for term in query.terms()):
+        if self._shown is None and query.reads_text:
             raise IndexBehind("the search index is not open yet; try again")
         if self._asked >= ASKED_AT_ONCE:
             raise Overloaded(f"{self._asked} queries wait for an answer; try again")
