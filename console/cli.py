@@ -37,6 +37,7 @@ VERBS = (
     Verb("graph", "console.verbs.graph", "the jobs that hang together with one: parents, children, and theirs"),
     Verb("bulk", "console.verbs.bulk", "cancel, retry or rerun every job that a query finds"),
     Verb("run", "console.verbs.run", "run a task here and now, without server or queue"),
+    Verb("new-task", "console.verbs.new_task", "begin a task of your own: module, schema, and a test that passes"),
     Verb("stats", "console.verbs.stats", "counts, throughput, failure rate, waiting and running times"),
     Verb("queues", "console.verbs.queues", "queues: depth, running, limits, workers; pause and resume"),
     Verb("schedules", "console.verbs.schedules", "schedules: what comes by itself, and when"),

@@ -227,6 +227,7 @@ def _nothing(_: Live) -> Iterable[Candidate]:
 _types = _named("/v1/tasks", "type")
 _queues = _named("/v1/queues")
 _schedules = _named("/v1/schedules", meaning="in_words", limit=500)
+_contracts_known = _named("/v1/contracts")
 _letters = _named("/v1/dead-letters", "id", "reason", status="kept", limit=JOBS)
 _OPEN = (JobStatus.WAITING, JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.RETRYING)
 _ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
@@ -244,6 +245,6 @@ _ACTS: dict[str, dict[str, Known]] = {
     "dead-letters": {"list": _nothing, **dict.fromkeys(("show", "replay", "discard"), _letters)},
     "bulk": {"list": _nothing, **dict.fromkeys(("cancel", "retry", "rerun"), _nothing), "show": _named("/v1/bulk", "id", "q")},
     "contexts": {"list": _nothing, "add": _nothing, "use": _contexts, "remove": _contexts},
-    "contracts": {"list": _nothing, "show": _named("/v1/contracts"), "refusals": _nothing},
+    "contracts": {"list": _nothing, "show": _contracts_known, "check": _nothing},
     "completion": dict.fromkeys(("bash", "zsh", "fish"), _nothing),
 }  # fmt: skip

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from contracts.errors import ConfigurationError
 
+OWN = frozenset(f"OBSERVATORY_{name}" for name in ("URL", "CONTEXT", "API_KEY", "DEBUG", "COLOUR", "PROGRAM"))
+"""The variables that the console alone reads."""
 ROOT = Path(__file__).resolve().parents[1]
+_OTHERS = ("OBSERVATORY_TEST_", "OBSERVATORY_SERVER_", "OBSERVATORY_MONGO_SERVER", "OBSERVATORY_PROGRAM")
 _KEY = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
@@ -73,6 +76,11 @@ def data_folder() -> Path:
 def task_modules() -> list[str]:
     """OBSERVATORY_TASKS: further task modules."""
     return [name.strip() for name in os.environ.get("OBSERVATORY_TASKS", "").split(",") if name.strip()]
+
+
+def given_settings() -> list[str]:
+    """The names of our variables that are set, but those of tests and of servers that tests start."""
+    return sorted(name for name, value in os.environ.items() if name.startswith("OBSERVATORY_") and value and not name.startswith(_OTHERS))
 
 
 def wants_colour() -> bool:

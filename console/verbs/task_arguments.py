@@ -52,13 +52,21 @@ def parse(
         if kind is None or not kind.startswith(("-", "@", "{")):
             parser.error("name a task type first, such as text.statistics (see the verb tasks)")
         kind, rest = None, [kind, *rest]
-    fields = _fields(kind, rest, fixed, find_task(given))
+    fields = _fields(kind, rest, fixed, find_task(_with_later_options(parser, rest, given)))
     for name, field in fields.items():
         _add_flag(parser, name, field, fixed)
     parser.add_argument("parts", nargs="*", metavar="PAYLOAD", help=argparse.SUPPRESS)
     done = parser.parse_intermixed_args(rest, given)
     done.task = _assemble(kind, done, fields)
     return done
+
+
+def _with_later_options(parser: argparse.ArgumentParser, rest: Sequence[str], given: argparse.Namespace) -> argparse.Namespace:
+    """With the fixed options that stand after the type: they say where its fields are looked up."""
+    ahead = argparse.ArgumentParser(parents=[parser], add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    ahead.error = parser.error  # type: ignore[method-assign]
+    known, _ = ahead.parse_known_args([token for token in rest if token not in ("-h", "--help")], argparse.Namespace(**vars(given)))
+    return known
 
 
 def with_bare_waits(argv: list[str]) -> list[str]:

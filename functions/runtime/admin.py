@@ -40,6 +40,29 @@ def run_task(
     }
 
 
+def known_settings() -> frozenset[str]:
+    """Every variable that the functions read."""
+    from dataclasses import fields
+
+    from functions.runtime.settings import Settings
+
+    return frozenset(f"OBSERVATORY_{field.name.upper()}" for field in fields(Settings))
+
+
+def check_settings() -> None:
+    """Raises ConfigurationError for what `make run` would not start with."""
+    _settings(None)
+
+
+def count_tasks(modules: Sequence[str]) -> int:
+    """How many task types there are with these modules; what they print goes to standard error. Raises ConfigurationError."""
+    import contextlib
+
+    _own_folder_first()
+    with contextlib.redirect_stdout(sys.stderr):
+        return len(collect(modules))
+
+
 def check_log(data: str | None, progress: Callable[[str, int, int], None], found: Callable[[Any], None]) -> dict[str, Any]:
     """Folds the log of a data folder and names every difference. Raises ConfigurationError, StoreUnavailable."""
     from functions.runtime import rebuild
