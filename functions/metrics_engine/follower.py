@@ -16,6 +16,7 @@ FOLD = 2_000
 KEPT = 20_000  # arrived events in memory; the rest is read from the feed
 FIRST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE_OF_FEED = 0.25, 15.0, 1.0
 SAVE_SECONDS = 1.0
+LOOK_SECONDS = 5.0  # an event that was taken already may ring because the reader's store was emptied: at most so often that is looked at
 DRAIN_SECONDS = 20.0
 HEAD = 1 << 62
 
@@ -35,6 +36,7 @@ class Follower:
         self._waiting: list[tuple[int, asyncio.Future[int]]] = []  # who waits for which position, in order of asking
         self._target = 0
         self._look_again = False
+        self._looked_at = 0.0
         self._cursor: int | None = None  # as last seen; each write checks it
         self._fault: ObservatoryError | None = None
         self._pause = FIRST_PAUSE
@@ -53,10 +55,13 @@ class Follower:
         """
         if isinstance(self._fault, Away):
             raise self._fault
+        last = max(event.position for event in events)
+        if self._cursor is not None and last <= self._cursor and asyncio.get_running_loop().time() - self._looked_at > LOOK_SECONDS:
+            self._look_again = True
         if len(self._arrived) < KEPT:
             self._arrived.update((event.position, event) for event in events)
         try:
-            return await self._asked_for(max(event.position for event in events))
+            return await self._asked_for(last)
         finally:
             for event in events:
                 self._arrived.pop(event.position, None)
@@ -110,7 +115,7 @@ class Follower:
                 self._look_again, self._cursor = False, None
             asked = len(self._waiting)
             if self._cursor is None:
-                self._cursor = await self.reader.position()
+                self._cursor, self._looked_at = await self.reader.position(), asyncio.get_running_loop().time()
             more = self._cursor < self._target and await self._step(self._cursor)
             self._recovered()
             self._answer(asked, at_head=not more)

@@ -129,6 +129,11 @@ class Settings:
         return Path(self.data)
 
     @property
+    def job_store_kind(self) -> str:
+        """What the job store is, and where, for people."""
+        return f"PostgreSQL at {address_of(self.postgres_url)}" if self.postgres_url else "SQLite"
+
+    @property
     def task_modules(self) -> list[str]:
         return [name.strip() for name in self.tasks.split(",") if name.strip()]
 
@@ -159,6 +164,11 @@ class Settings:
     @property
     def worker_count(self) -> int:
         return self.workers or 2 * (os.cpu_count() or 1)
+
+
+def address_of(url: str) -> str:
+    """Where a URL leads, without its credentials and options."""
+    return url.partition("://")[2].rpartition("@")[2].partition("?")[0]
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
@@ -212,6 +222,6 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def environment_of_stores(settings: Settings) -> dict[str, str]:
     """What a process of ours inherits that opens the same stores."""
-    urls = {"OBSERVATORY_REDIS_URL": settings.redis_url, "OBSERVATORY_MONGO_URL": settings.mongo_url}
+    urls = {"OBSERVATORY_POSTGRES_URL": settings.postgres_url, "OBSERVATORY_REDIS_URL": settings.redis_url, "OBSERVATORY_MONGO_URL": settings.mongo_url}
     folder = {"OBSERVATORY_DATA": str(settings.data_folder.resolve())}
     return environment(settings) | {name: value for name, value in urls.items() if value} | folder

@@ -301,7 +301,7 @@ class Parts:
         return ReadModel(
             await self.job_store(), await self.stats_store(), await self.catalogue(), name=self.settings.name, redactor=await self.redactor(),
             streams_max=self.settings.streams_max, instances=self._instances, hosted=self.hosted, auditor=Auditor(environment), pods=self._pods(),
-            rules=self.settings.alert_rules, event_log=await self.event_log(),
+            rules=self.settings.alert_rules, event_log=await self.event_log(), kind=self.settings.job_store_kind,
         )  # fmt: skip
 
     async def _instances(self) -> "list[Instance]":
@@ -413,6 +413,8 @@ def stats_store_of(settings: Settings, store: Any) -> "StatsStore":
 
         kept = round(settings.keep_statistics_days * 86_400) or 10 * KEPT_SECONDS
         return RedisStatsStore(settings.redis_url, store.source, kept)
+    if settings.postgres_url:
+        raise ConfigurationError("OBSERVATORY_REDIS_URL is empty: where jobs are on PostgreSQL, the statistics need a Redis; make servers starts one")
     from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
 
     return SqliteStatsStore(store.database)

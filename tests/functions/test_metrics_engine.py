@@ -13,7 +13,7 @@ from contracts.errors import StoreUnavailable
 from contracts.event import Event
 from contracts.event_types import TICK_TYPE
 from contracts.statistics import Delta, fold
-from functions.metrics_engine import service
+from functions.metrics_engine import follower, service
 from functions.metrics_engine.service import MetricsEngine
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
@@ -323,6 +323,21 @@ async def test_statistics_kept_elsewhere_leave_a_copy_of_their_cursor(jobs: Sqli
     async with sqlite_store(tmp_path / "elsewhere") as other:
         await MetricsEngine(jobs, Elsewhere(SqliteStatsStore(other.database))).catch_up()
     assert (await jobs.cursors())[STATISTICS_CURSOR] == await jobs.head()
+
+
+async def test_a_known_event_that_rings_again_finds_it_too(
+    jobs: SqliteJobStore, stats: SqliteStatsStore, engine: MetricsEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a scheduler rings that sees the statistics behind; but not each repeat asks the store."""
+    await mixed_life(jobs)
+    await engine.catch_up()
+    await stats.clear()
+    last = (await jobs.feed(0, 1_000))[-1:]
+    assert await engine.handle("metrics-engine", last) == [200]
+    assert await stats.cursor() == 0
+    monkeypatch.setattr(follower, "LOOK_SECONDS", 0.0)
+    assert await engine.handle("metrics-engine", last) == [200]
+    await assert_equal_to_the_log(jobs, stats)
 
 
 async def test_waking_finds_that_the_statistics_were_emptied(jobs: SqliteJobStore, stats: SqliteStatsStore, engine: MetricsEngine) -> None:
