@@ -325,6 +325,19 @@ async def test_statistics_kept_elsewhere_leave_a_copy_of_their_cursor(jobs: Sqli
     assert (await jobs.cursors())[STATISTICS_CURSOR] == await jobs.head()
 
 
+async def test_statistics_that_come_back_from_elsewhere_count_what_happened_meanwhile(
+    jobs: SqliteJobStore, stats: SqliteStatsStore, engine: MetricsEngine, tmp_path: Path
+) -> None:
+    await mixed_life(jobs)
+    await engine.catch_up()
+    await submit(jobs, 2)
+    async with sqlite_store(tmp_path / "elsewhere") as other:
+        await MetricsEngine(jobs, Elsewhere(SqliteStatsStore(other.database))).catch_up()
+    assert (await jobs.cursors())[STATISTICS_CURSOR] == await jobs.head()
+    await MetricsEngine(jobs, stats).catch_up()
+    await assert_equal_to_the_log(jobs, stats)
+
+
 async def test_a_known_event_that_rings_again_finds_it_too(
     jobs: SqliteJobStore, stats: SqliteStatsStore, engine: MetricsEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,7 +73,8 @@ def _apply(connection: sqlite3.Connection, delta: Delta, after: int, upto: int) 
     if _cursor(connection) != after:
         return False
     add_delta(connection, STATISTICS, delta)
-    advance(connection, STATISTICS_CURSOR, upto)
+    connection.execute("INSERT INTO statistics_cursor VALUES (1, ?) ON CONFLICT (only) DO UPDATE SET position = excluded.position", (upto,))
+    advance(connection, STATISTICS_CURSOR, upto)  # the copy that retention and the scheduler go by
     return True
 
 
@@ -93,6 +94,7 @@ def _prune(connection: sqlite3.Connection, before_minute: int) -> int:
 def _clear(connection: sqlite3.Connection) -> None:
     for part in PARTS:
         connection.execute(f"DELETE FROM {STATISTICS}_{part}")
+    connection.execute("DELETE FROM statistics_cursor")
     connection.execute("DELETE FROM cursors WHERE name = ?", (STATISTICS_CURSOR,))
 
 
@@ -100,7 +102,7 @@ def _clear(connection: sqlite3.Connection) -> None:
 
 
 def _cursor(connection: sqlite3.Connection) -> int:
-    return one(connection, "SELECT position FROM cursors WHERE name = ?", (STATISTICS_CURSOR,)) or 0
+    return one(connection, "SELECT position FROM statistics_cursor") or 0
 
 
 def _states(connection: sqlite3.Connection) -> dict[State, int]:
