@@ -2,32 +2,53 @@
 
 from dataclasses import replace
 
-from console.state import State, Want
+from console.state import State
+from console.wants import QUEUES, TASKS
 from console.widgets.line import Line
 from contracts.errors import ObservatoryError
 from contracts.query import parse, suggestions, typed_at
+from contracts.query.fields import FIELDS
 
-SCREEN_NAMES = ("dashboard", "jobs", "events", "dead-letters", "queues", "schedules", "contracts", "functions", "audit")
-ACTIONS = ("new", "job", "ctx", "save", "quit")
-TASKS = Want("/v1/tasks", every=0)
-QUEUES = Want("/v1/queues")
+Suggestion = tuple[str, str]  # a completion, and what it means
+SCREENS: dict[str, str] = {
+    "dashboard": "how the whole system is", "jobs": "find jobs, act on them (jobs QUERY)", "events": "everything that happens",
+    "dead-letters": "events that no function could handle, and jobs that failed for good", "queues": "depth, age, limits; pause and resume",
+    "schedules": "what comes by itself, and when", "contracts": "types, versions, refusals", "functions": "instances and cold starts",
+    "audit": "table against log against statistics", "alerts": "what deserves attention, and what to do",
+    "operations": "what is under way",
+}  # fmt: skip
+ACTIONS: dict[str, str] = {
+    "new": "submit a job (new TYPE)", "job": "open a job (job ID)", "ctx": "go to another server (ctx NAME or its address)",
+    "save": "keep the filter that is on (save NAME)", "forget": "drop a saved filter (forget NAME)", "theme": "theme dark, theme light",
+    "help": "the keys of this screen", "quit": "leave the console",
+}  # fmt: skip
 
 
-def of_palette(state: State, words: str) -> tuple[str, ...]:
+def of_palette(state: State, words: str) -> tuple[Suggestion, ...]:
     verb, space, rest = words.partition(" ")
-    if space and verb == "ctx":
-        return tuple(f"ctx {name}" for name, _ in state.contexts if name.startswith(rest))
-    if space and verb == "new":
-        return tuple(f"new {task['type']}" for task in state.items(TASKS) if str(task["type"]).startswith(rest))
-    return tuple(name for name in (*SCREEN_NAMES, *ACTIONS) if name.startswith(words))
+    if not space:
+        return tuple((name, meaning) for name, meaning in (SCREENS | ACTIONS).items() if name.startswith(words))
+    named: dict[str, list[Suggestion]] = {
+        "ctx": [(name, url) for name, url in state.contexts],
+        "new": [(str(task["type"]), str(task.get("description") or "")) for task in state.items(TASKS)],
+        "forget": list(state.filters),
+        "theme": [("dark", "for a dark ground"), ("light", "for a light ground")],
+    }
+    return tuple((f"{verb} {name}", meaning) for name, meaning in named.get(verb, ()) if name.startswith(rest))
 
 
-def of_query(state: State, line: Line) -> tuple[str, ...]:
+def of_query(state: State, line: Line) -> tuple[Suggestion, ...]:
     """What could stand at the caret; `@` begins a saved filter."""
     if line.text.startswith("@"):
-        return tuple(f"@{name}" for name, _ in state.filters if name.startswith(line.text[1:]))
+        return tuple((f"@{name}", query) for name, query in state.filters if name.startswith(line.text[1:]))
     known = {"type": [task["type"] for task in state.items(TASKS)], "queue": [queue["name"] for queue in state.items(QUEUES)]}
-    return tuple(suggestions(typed_at(line.text, line.caret), known))
+    saved = [(f"@{name}", query) for name, query in state.filters] if not line.text else []
+    return (*saved, *((found, _meaning(found)) for found in suggestions(typed_at(line.text, line.caret), known)))
+
+
+def _meaning(found: str) -> str:
+    field = FIELDS.get(found.rstrip(":."))
+    return f"{field.meaning}, such as {field.example}" if field is not None else ""
 
 
 def taken(line: Line, choice: str) -> Line:

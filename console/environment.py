@@ -118,6 +118,11 @@ def has_unicode() -> bool:
     return "utf" in locale.getpreferredencoding(False).lower() and os.environ.get("TERM", "") != "linux"
 
 
+def says_ground() -> bool:
+    """Whether COLORFGBG says anything of the terminal's ground."""
+    return bool(os.environ.get("COLORFGBG", "").strip())
+
+
 def has_light_ground() -> bool:
     """COLORFGBG (rxvt's convention, kept by many terminals): the last number is the ground's colour."""
     ground = os.environ.get("COLORFGBG", "").rpartition(";")[2]

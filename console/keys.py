@@ -18,15 +18,19 @@ class Key:
 GLOBAL = (
     Key(("?", "f1"), "help", "help", "Show every key of this screen."),
     Key((":",), "palette", "go", "Go to a screen or do something by its name."),
-    Key(("esc",), "back", "back", "Close what is open, or go back one level."),
+    Key(("q", "ctrl-c"), "quit", "quit", "Leave the console; nothing else stops."),
+    Key(("esc",), "back", "", "Close what is open, or go back one level."),
     Key(("N",), "new-task", "new task", "Submit a job with a form made from its schema."),
+    Key(("o",), "operations", "", "What is under way: actions on jobs, followed to their end."),
+    Key(("A",), "alerts", "", "The alerts, and what to do about them."),
     Key(("tab",), "next", "", "Next screen, tab or field."),
     Key(("shift-tab",), "previous", "", "Previous screen, tab or field."),
-    Key(("1", "2", "3", "4", "5", "6", "7", "8", "9", "0"), "screen", "", "Go to the screen of that number."),
+    Key(("1", "2", "3", "4", "5", "6", "7", "8", "9"), "screen", "", "Go to the screen of that number."),
     Key(("ctrl-l",), "redraw", "", "Draw everything anew."),
     Key(("ctrl-r", "f5"), "refresh", "", "Read everything anew now."),
-    Key(("q", "ctrl-c"), "quit", "quit", "Leave the console; nothing else stops."),
+    Key(("ctrl-z",), "suspend", "", "Back to the shell; fg continues the console."),
 )
+PINNED = ("help", "palette", "quit")  # always shown, at the right
 MOVING = (
     Key(("down", "j"), "down", "", "One line down."),
     Key(("up", "k"), "up", "", "One line up."),
@@ -59,4 +63,4 @@ def shown(key: str, ascii_only: bool = False) -> str:
         return SHOWN[key]
     if key.startswith("ctrl-"):
         return f"^{key[5:].upper()}"
-    return key.upper() if len(key) > 1 and key[0] == "f" and key[1:].isdigit() else key
+    return key.capitalize() if len(key) > 1 else key

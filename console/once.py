@@ -10,9 +10,10 @@ from console import environment, exits
 from console.api.async_client import AsyncClient
 from console.api.exchange import Patience
 from console.contexts import Server
+from console.messages import Received
 from console.prompts import run
 from console.render import render
-from console.state import Received, State
+from console.state import State
 from console.theme import Theme
 from console.update import update, wants
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from contracts import strict_json
-from contracts.errors import MalformedJson, ObservatoryError
+from contracts import schema_files, strict_json
+from contracts.errors import ConfigurationError, MalformedJson, ObservatoryError
 
 Schema = Mapping[str, Any]
 _SCALARS = {"integer", "number", "boolean", "null"}
@@ -21,6 +21,8 @@ class BadArgument(ObservatoryError, ValueError):
 def properties(schema: Schema) -> dict[str, Schema]:
     """The fields of a payload schema, those of `allOf`, `anyOf` and `oneOf` branches included."""
     found: dict[str, Schema] = dict(schema.get("properties") or {})
+    if isinstance(schema.get("$ref"), str) and schema["$ref"] != "#":
+        found = {**properties(resolved({"$ref": schema["$ref"]}, schema)), **found}
     for keyword in ("allOf", "anyOf", "oneOf"):
         for branch in schema.get(keyword) or ():
             found = {**properties(resolved(branch, schema)), **found}
@@ -28,14 +30,19 @@ def properties(schema: Schema) -> dict[str, Schema]:
 
 
 def resolved(field: Any, root: Schema, depth: int = 0) -> Schema:
-    """A field with its local `$ref` looked up; what it says beside the reference wins."""
+    """A field with its `$ref` looked up, in its own schema or in another of this project's; what it says beside it wins."""
     if not isinstance(field, Mapping):
         return {}
     reference = field.get("$ref")
-    if not isinstance(reference, str) or not reference.startswith("#/") or depth > 20:
+    if not isinstance(reference, str) or depth > 20:
+        return field
+    where, _, pointer = reference.partition("#")
+    try:
+        root = schema_files.schema_by_uri(where) if where else root
+    except (ValueError, ConfigurationError):
         return field
     target: Any = root
-    for part in reference[2:].split("/"):
+    for part in pointer.split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
         target = target.get(name) if isinstance(target, Mapping) else None
     return {**resolved(target, root, depth + 1), **{k: v for k, v in field.items() if k != "$ref"}}

@@ -4,10 +4,17 @@ from dataclasses import replace
 from typing import Any
 
 from console import completion
+from console.messages import Connect, Keep, Quit, Want
 from console.moving import goto
 from console.screens.screen import Outcome
-from console.state import Act, Connect, Keep, Prompt, Quit, State, View
+from console.state import Prompt, State, View
+from console.wants import QUEUES, TASKS
 from console.widgets.line import Line
+
+
+def wants(state: State) -> tuple[Want, ...]:
+    """What is read to complete from."""
+    return (TASKS, QUEUES) if state.prompt is not None and state.prompt.purpose != "ask" else ()
 
 
 def filter_prompt(state: State) -> State:
@@ -31,18 +38,33 @@ def pressed(state: State, key: str) -> Outcome:
     if key in ("esc", "ctrl-c") or (key == "backspace" and not prompt.line.text):
         return replace(state, prompt=None), ()
     if key in ("tab", "shift-tab", "down", "up") and prompt.choices:
-        step = 1 if key in ("tab", "down") else -1
-        return replace(state, prompt=replace(prompt, at=(prompt.at + step) % len(prompt.choices) if prompt.at >= 0 or step > 0 else -1)), ()
+        return replace(state, prompt=_turned(prompt, 1 if key in ("tab", "down") else -1)), ()
     if key == "enter":
-        if prompt.at >= 0 and prompt.purpose == "filter":
-            return _with_line(state, prompt, completion.taken(prompt.line, prompt.choices[prompt.at])), ()
-        return _SUBMIT[prompt.purpose](state, prompt)
+        return _entered(state, prompt)
     line = prompt.line.press(key)
     return (_with_line(state, prompt, line), ()) if line is not None else (state, ())
 
 
+def pasted(state: State, text: str) -> State:
+    prompt = state.prompt
+    assert prompt is not None
+    return _with_line(state, prompt, prompt.line.insert(text.replace("\n", " ").strip()))
+
+
+def _turned(prompt: Prompt, step: int) -> Prompt:
+    """The next or the previous completion; before the first there is none."""
+    places = len(prompt.choices) + 1
+    return replace(prompt, at=(prompt.at + 1 + step) % places - 1)
+
+
+def _entered(state: State, prompt: Prompt) -> Outcome:
+    if prompt.at >= 0 and prompt.purpose == "filter":
+        return _with_line(state, prompt, completion.taken(prompt.line, prompt.choices[prompt.at][0])), ()
+    return _SUBMIT[prompt.purpose](state, prompt)
+
+
 def _with_line(state: State, prompt: Prompt, line: Line) -> State:
-    choices = prompt.choices
+    choices: tuple[completion.Suggestion, ...] = ()
     if prompt.purpose == "filter":
         choices = completion.of_query(state, line) if _by_language(state) else ()
     elif prompt.purpose == "palette":
@@ -64,14 +86,14 @@ def _filtered(state: State, prompt: Prompt) -> Outcome:
     query = prompt.line.text.strip()
     if query.startswith("@"):  # a saved filter by its name
         query = dict(state.filters).get(query[1:], query)
-    fault = _fault(state, query)
+    fault = _fault(state, query) or (f"There is no saved filter {query}." if query.startswith("@") and _by_language(state) else "")
     if fault:
         return replace(state, prompt=replace(prompt, fault=fault)), ()
-    return replace(state, prompt=None).change(query=query, cursor=0, top=0, chosen=None, marked=frozenset()), ()
+    return replace(state, prompt=None).change(query=query, cursor=0, top=0, chosen=None, marked=frozenset(), pages=()), ()
 
 
 def _gone(state: State, prompt: Prompt) -> Outcome:
-    words = prompt.choices[prompt.at] if prompt.at >= 0 else prompt.line.text.strip()
+    words = prompt.choices[prompt.at][0] if prompt.at >= 0 else prompt.line.text.strip()
     return run(replace(state, prompt=None), words)
 
 
@@ -84,35 +106,53 @@ def _said(state: State, prompt: Prompt) -> Outcome:
 _SUBMIT = {"filter": _filtered, "palette": _gone, "ask": _said}
 
 
-def run(state: State, words: str) -> Outcome:
-    """Does what the palette was told: `jobs`, `jobs state:failed`, `job ID`, `new TYPE`, `ctx NAME`, `save NAME`, `quit`."""
-    from console.screens import SCREENS
+# ---- what the palette does --------------------------------------------------------------------------------------
 
+
+def run(state: State, words: str) -> Outcome:
+    """Does what the palette was told: `jobs`, `jobs state:failed`, `job ID`, `new TYPE`, `ctx NAME`, `save NAME`, `quit` ..."""
     verb, _, rest = words.partition(" ")
     rest = rest.strip()
     if verb in ("q", "quit", "exit"):
         return state, (Quit(),)
+    if verb == "help":
+        return replace(state, help=0), ()
     if verb == "job" and rest:
         return state.opened(View("job", rest)), ()
     if verb == "new":
         return state.opened(View("form", rest) if rest else View("new-task")), ()
     if verb == "ctx":
         return _context(state, rest)
-    if verb == "save" and rest:
-        filters = (*((n, q) for n, q in state.filters if n != rest), (rest, state.view.query))
-        return replace(state, filters=filters).said(f"Saved: / then @{rest} gives {state.view.query or 'everything'}"), (Keep(filters),)
-    names = [name for name in SCREENS if name == verb] or [name for name in completion.SCREEN_NAMES if verb and name.startswith(verb)]
-    if names:
-        return goto(state, names[0], **({"query": rest} if rest else {})), ()
-    return state.said(f"There is no {words!r}. Tab shows what there is.", "warn"), ()
+    if verb == "theme" and rest in ("dark", "light"):
+        return replace(state, theme=replace(state.theme, light=rest == "light")), ()
+    if verb in ("save", "forget") and rest:
+        return _kept(state, verb, rest)
+    name = next((name for name in completion.SCREENS if name == verb), None)
+    name = name or next((name for name in completion.SCREENS if verb and name.startswith(verb)), None)
+    if name is None:
+        return state.said(f"There is no {words!r}. Tab shows what there is.", "warn"), ()
+    return goto(state, name, **({"query": _query(state, rest)} if rest else {})), ()
+
+
+def _query(state: State, words: str) -> str:
+    return dict(state.filters).get(words[1:], words) if words.startswith("@") else words
+
+
+def _kept(state: State, verb: str, name: str) -> Outcome:
+    others = tuple((known, query) for known, query in state.filters if known != name)
+    if verb == "save":
+        filters = (*others, (name, state.view.query))
+        return replace(state, filters=filters).said(f"Saved: / then @{name} gives {state.view.query or 'everything'}"), (Keep(filters),)
+    if len(others) == len(state.filters):
+        return state.said(f"There is no saved filter {name!r}.", "warn"), ()
+    return replace(state, filters=others).said(f"{name} is forgotten."), (Keep(others),)
 
 
 def _context(state: State, name: str) -> Outcome:
-    url = dict(state.contexts).get(name) or (name if name.startswith(("http://", "https://")) else "")
+    known = ", ".join(known for known, _ in state.contexts) or "none is kept yet"
+    if not name:
+        return state.said(f"ctx NAME or an address. Contexts: {known}.", "dim"), ()
+    url = dict(state.contexts).get(name) or (name if "://" in name else "")
     if not url:
-        known = ", ".join(known for known, _ in state.contexts) or "none is configured; give a URL"
-        return state.said(f"There is no context {name!r}: {known}.", "warn"), ()
-    return replace(state, data={}, live=(), url=url, views=(View("dashboard"),)), (Connect(url, name),)
-
-
-__all__ = ["Act", "ask", "filter_prompt", "palette", "pressed", "run"]
+        return state.said(f"There is no context {name!r}; known: {known}. An address works, too.", "warn"), ()
+    return state, (Connect(url, name if name in dict(state.contexts) else ""),)

@@ -1,206 +1,14 @@
 """What the terminal console knows: all that a frame is drawn from. Frozen; `update.py` makes the next one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from console.messages import Answer, Effect, Staged, Want
 from console.theme import Theme
 from console.widgets.line import Line
 
-QUIET_SECONDS = 5.0  # what nothing stirred is read again after this long
-STALE_SECONDS = 3.0  # older than this without an answer is marked
-
-
-# ---- what is read, and what is done ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Want:
-    """Something to read: a path of the HTTP surface and its query. While events arrive it is read again `every` seconds.
-
-    `every` 0 reads it once.
-    """
-
-    path: str
-    query: tuple[tuple[str, str], ...] = ()
-    every: float = 1.0
-    as_text: bool = False
-
-
-ALERTS = Want("/v1/alerts", every=2.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The last good answer to a Want, `at` its instant (monotonic seconds), or the problem that stands in its place."""
-
-    document: Any = None
-    at: float = 0.0
-    problem: str | None = None
-    status: int = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """A request that changes something. `said` is what the person is told when it worked, `about` what it concerns."""
-
-    method: str
-    path: str
-    body: Any = None
-    said: str = "done"
-    about: str = ""
-
-
-# ---- messages: what comes in ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Pressed:
-    """A key by its name, or a character."""
-
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pasted:
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Clicked:
-    """`what` is press, double, wheel-up or wheel-down, at a cell from (0, 0)."""
-
-    what: str
-    x: int
-    y: int
-
-
-@dataclass(frozen=True, slots=True)
-class Resized:
-    columns: int
-    lines: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ticked:
-    """Time passes: monotonic seconds, and seconds since the epoch."""
-
-    now: float
-    wall: float
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    want: Want
-    document: Any
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The server answered that it will not: `text` says why."""
-
-    want: Want
-    status: int
-    text: str
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Unreached:
-    """No answer: `tries` so far, the next one in `pause` seconds."""
-
-    reason: str
-    tries: int
-    pause: float
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Happened:
-    """Events that the live stream brought, oldest first (at most the last 200)."""
-
-    events: tuple[Mapping[str, Any], ...]
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Acted:
-    """What became of an Act: the answer's document, or the problem in words."""
-
-    act: Act
-    document: Any = None
-    problem: str | None = None
-    faults: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Launched:
-    """A system was started: its process, and where it writes what it says."""
-
-    pid: int
-    log: str
-
-
-@dataclass(frozen=True, slots=True)
-class LaunchFailed:
-    """It could not be started, or ended: `text` is what it said last."""
-
-    text: str
-
-
-Message = Pressed | Pasted | Clicked | Resized | Ticked | Received | Refused | Unreached | Happened | Acted | Launched | LaunchFailed
-
-
-# ---- effects: what goes out -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Quit:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Redraw:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Refresh:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """Go on with another server."""
-
-    url: str
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """Start a system: `embedded` or `cluster`."""
-
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """Save the filters that a person named."""
-
-    filters: tuple[tuple[str, str], ...]
-
-
-Effect = Act | Quit | Redraw | Refresh | Copy | Connect | Launch | Keep
-
-
-# ---- the state --------------------------------------------------------------------------------------------------
+STALE_SECONDS = 3.5  # what is older than this is marked: nothing that is read again and again gets so old while answers come
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,29 +38,46 @@ class View:
     tab: int = 0
     marked: frozenset[str] = frozenset()
     follow: bool = False
+    pages: tuple[str, ...] = ()  # the cursors of the pages before and of this one; none on the first
+    source: str = ""  # what a form is filled from
     local: Any = None  # what only this screen keeps
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A line to type into at the foot: `purpose` says what for (filter, palette, reason, context)."""
+    """A line to type into at the foot: `purpose` says what for (filter, palette, ask)."""
 
     purpose: str
     label: str
     line: Line = field(default_factory=Line)
-    choices: tuple[str, ...] = ()
+    choices: tuple[tuple[str, str], ...] = ()  # each with what it means
     at: int = -1  # the completion that is marked
     context: Any = None
     fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """One answer to a Question: `then`, if there is one, says what comes of it in the place of `effects`."""
+
+    keys: tuple[str, ...]
+    label: str
+    effects: tuple[Effect, ...] = ()
+    then: "Callable[[State], tuple[State, tuple[Effect, ...]]] | None" = None
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """A yes or no before something is done."""
+    """What a person is asked before something is done. Esc is always there, and does nothing."""
 
     text: str
-    effects: tuple[Effect, ...]
+    choices: tuple[Choice, ...]
     details: tuple[str, ...] = ()
+
+
+def sure(text: str, effects: tuple[Effect, ...], details: tuple[str, ...] = ()) -> Question:
+    """Yes or no."""
+    return Question(text, (Choice(("y", "Y", "enter"), "yes", effects), Choice(("n", "N"), "no")), details)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,13 +91,51 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Launching:
-    """What was started here, `since` when (monotonic seconds), and why it did not work."""
+    """What was started here, `since` when (monotonic seconds): its stages, and why it did not work."""
 
     what: str
     since: float
     pid: int = 0
     log: str = ""
     problem: str = ""
+    stages: tuple[Staged, ...] = ()
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the launcher knows of this machine: the data folder, and what a cluster still needs here, in words."""
+
+    data_folder: str = ".observatory"
+    looked_at: str = ""  # where the address comes from
+    cluster_needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An action on `asked` jobs: `open` requests without an answer; the ids of jobs `followed` until each has `ended`, with
+    its state; or the `bulk` operation of the server that does it, of which `done` jobs are through."""
+
+    number: int
+    verb: str
+    about: str
+    asked: int
+    open: int
+    refused: tuple[str, ...] = ()
+    followed: tuple[str, ...] = ()
+    ended: Mapping[str, str] = field(default_factory=dict)
+    bulk: str = ""
+    done: int = 0
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Sums as they stood at an instant (monotonic seconds): jobs that ended, and those of them that failed."""
+
+    at: float
+    ended: int
+    failed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,26 +148,36 @@ class State:
     lines: int = 24
     now: float = 0.0
     wall: float = 0.0
+    ticked: float = 0.0  # `now` of the last tick, which `wall` is of
     theme: Theme = field(default_factory=Theme)
     ascii_only: bool = False
     views: tuple[View, ...] = (View("dashboard"),)  # the last is shown
+    left: Mapping[str, View] = field(default_factory=dict)  # screens as they were left
     data: Mapping[Want, Answer] = field(default_factory=dict)
     live: tuple[Mapping[str, Any], ...] = ()
+    samples: tuple[Sample, ...] = ()
+    skew: float = 0.0  # seconds that the server's clock is ahead of this machine's
     link: Link = Link()
     prompt: Prompt | None = None
     question: Question | None = None
-    help: bool = False
+    help: int | None = None  # the first line of the help that is shown
     note: Note | None = None
     filters: tuple[tuple[str, str], ...] = ()
     contexts: tuple[tuple[str, str], ...] = ()  # name, url
-    pending: tuple[Act, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    counted: int = 0  # numbers given to operations and forms
     launching: Launching | None = None
-    data_folder: str = ".observatory"
-    looked_at: str = ""  # where the address comes from, in words
+    machine: Machine = Machine()
+    session: str = ""  # this run of the console, for idempotency keys
 
     @property
     def view(self) -> View:
         return self.views[-1]
+
+    @property
+    def clock(self) -> float:
+        """Seconds since the epoch by the server's clock, which the instants that it tells are by."""
+        return self.wall + self.skew
 
     def with_view(self, view: View) -> "State":
         return replace(self, views=(*self.views[:-1], view))
@@ -319,6 +192,8 @@ class State:
     def said(self, text: str, style: str = "ok", seconds: float = 6.0) -> "State":
         return replace(self, note=Note(text, style, self.now + seconds))
 
+    # ---- what was read ------------------------------------------------------------------------------------------
+
     def answer(self, want: Want) -> Answer:
         return self.data.get(want, _NOTHING)
 
@@ -330,12 +205,10 @@ class State:
         document = self.document(want)
         return document["items"] if isinstance(document, Mapping) and isinstance(document.get("items"), list) else []
 
-    @property
-    def stale_seconds(self) -> float | None:
-        """How old what is shown is, once that is worth saying; None while it is live."""
-        if self.link.condition == "live" or not self.link.heard:
-            return None
-        age = self.now - self.link.heard
+    def stale(self, *wants: Want) -> float | None:
+        """The age in seconds of the oldest of these figures, once that is worth saying; None while they are live."""
+        ages = [self.now - answer.at for want in wants if want.every and (answer := self.answer(want)).document is not None]
+        age = max(ages, default=0.0)
         return age if age >= STALE_SECONDS else None
 
 

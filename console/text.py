@@ -95,6 +95,12 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86_400} d {whole % 86_400 // 3_600} h"
 
 
+def age(seconds: float) -> str:
+    """An age for people: `now`, `12 s`, `3 m 20 s`, `2 h 5 m`."""
+    whole = max(int(seconds), 0)
+    return "now" if whole < 1 else f"{whole} s" if whole < 60 else duration(whole)
+
+
 def count(number: float) -> str:
     """`12,345`."""
     return f"{number:,.0f}"

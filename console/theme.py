@@ -16,8 +16,8 @@ _INK: dict[str, tuple[int | None, int | None, str, str]] = {
     "": (None, None, "", ""),
     "title": (255, 232, "1", "1"),
     "heading": (117, 25, "1;36", "1"),
-    "dim": (247, 241, "", "2"),
-    "faint": (240, 249, "2", "2"),
+    "dim": (248, 240, "", "2"),
+    "faint": (243, 246, "2", "2"),
     "accent": (81, 25, "36", ""),
     "ok": (114, 28, "32", ""),
     "warn": (221, 130, "33", "1"),
@@ -33,7 +33,7 @@ _INK: dict[str, tuple[int | None, int | None, str, str]] = {
 }
 _BOLD = frozenset({"title", "heading", "key", "brand"})
 _GROUND: dict[str, tuple[int, int, str, str]] = {
-    "cursor": (238, 253, "7", "7"),
+    "cursor": (237, 253, "7", "7"),
     "mark": (23, 194, "44", "4"),
     "bar": (236, 254, "", ""),
     "panel": (235, 255, "", ""),

@@ -82,6 +82,13 @@ def ran_seconds(job: Document) -> float | None:
     return max(seconds_since(job["started_at"], job["finished_at"]), 0.0)
 
 
+def waited_seconds(job: Document) -> float | None:
+    """How long the last attempt waited for a worker, from the job alone; None before it started."""
+    if not job.get("started_at") or not job.get("queued_at"):
+        return None
+    return max(seconds_since(job["queued_at"], job["started_at"]), 0.0)
+
+
 def detail(event: Document) -> str:
     """What an event says, in a few words of clean text."""
     kind = short_name(event.get("type", ""))

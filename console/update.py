@@ -4,22 +4,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from console import prompts
+from console import arriving, helping, operations, prompts
 from console.keys import GLOBAL, command_of
-from console.moving import goto
-from console.screens import SCREENS, TABS
-from console.screens.screen import Outcome
-from console.state import (
-    ALERTS,
-    Act,
+from console.messages import (
     Acted,
-    Answer,
     Clicked,
     Effect,
+    Ground,
     Happened,
     Launched,
-    LaunchFailed,
-    Link,
+    LaunchEnded,
     Message,
     Pasted,
     Pressed,
@@ -29,15 +23,17 @@ from console.state import (
     Refresh,
     Refused,
     Resized,
-    State,
+    Staged,
+    Suspend,
     Ticked,
     Unreached,
-    View,
     Want,
 )
-
-LIVE_EVENTS = 200
-KEPT_ANSWERS = 60
+from console.moving import goto
+from console.screens import SCREENS, TABS
+from console.screens.screen import Outcome
+from console.state import State, View
+from console.wants import ALERTS
 
 
 def update(state: State, message: Message) -> Outcome:
@@ -47,108 +43,32 @@ def update(state: State, message: Message) -> Outcome:
 
 
 def wants(state: State) -> tuple[Want, ...]:
-    """What is to be read for the screen that is shown, and for the header."""
-    return (*SCREENS[state.view.screen].wants(state, state.view), ALERTS)
+    """What is to be read for the screen that is shown, for the header, and for what is under way."""
+    return (*SCREENS[state.view.screen].wants(state, state.view), *prompts.wants(state), *operations.wants(state), ALERTS)
 
 
-# ---- what comes from outside ------------------------------------------------------------------------------------
+def start(state: State, effects: tuple[Effect, ...]) -> Outcome:
+    """Begins what was agreed to: actions on jobs are followed from here on."""
+    return operations.begun(state, effects)
 
 
-def _ticked(state: State, message: Ticked) -> Outcome:
-    note = state.note if state.note is not None and state.note.until > message.now else None
-    return replace(state, now=message.now, wall=message.wall, note=note), ()
-
-
-def _resized(state: State, message: Resized) -> Outcome:
-    return replace(state, columns=message.columns, lines=message.lines), (Redraw(),)
-
-
-def _heard(state: State, at: float) -> State:
-    since = state.link.since if state.link.condition == "live" else at
-    if state.view.screen == "launcher":
-        state = replace(state, views=(View("dashboard"),))
-    return replace(state, now=max(state.now, at), link=Link("live", since, at))
-
-
-def _received(state: State, message: Received) -> Outcome:
-    state = _heard(state, message.at)
-    return replace(state, data=_kept(state, message.want, Answer(message.document, message.at))), ()
-
-
-def _refused(state: State, message: Refused) -> Outcome:
-    state = _heard(state, message.at)
-    last = state.answer(message.want)
-    answer = replace(last, problem=message.text, status=message.status, at=message.at)
-    return replace(state, data=_kept(state, message.want, answer)), ()
-
-
-def _kept(state: State, want: Want, answer: Answer) -> dict[Want, Answer]:
-    """The answers with this one; the oldest of those that no screen wants go when there are many."""
-    data = {**state.data, want: answer}
-    if len(data) > KEPT_ANSWERS:
-        wanted = {w for view in state.views for w in SCREENS[view.screen].wants(state, view)}
-        spare = sorted((w for w in data if w not in wanted and w != ALERTS), key=lambda w: data[w].at)
-        for old in spare[: len(data) - KEPT_ANSWERS]:
-            del data[old]
-    return data
-
-
-def _unreached(state: State, message: Unreached) -> Outcome:
-    if not state.link.heard and state.view.screen != "launcher":
-        state = replace(state, views=(View("launcher"),), prompt=None, question=None, help=False)
-    since = state.link.since if state.link.condition == "away" else message.at
-    link = Link("away", since, state.link.heard, message.reason, message.tries, message.at + message.pause)
-    return replace(state, link=link, now=max(state.now, message.at)), ()
-
-
-def _launched(state: State, message: Launched) -> Outcome:
-    if state.launching is None:
-        return state, ()
-    return replace(state, launching=replace(state.launching, pid=message.pid, log=message.log)), (Refresh(),)
-
-
-def _launch_failed(state: State, message: LaunchFailed) -> Outcome:
-    if state.launching is None:
-        return state, ()
-    if state.view.screen != "launcher":  # it was up, and ended: the link says so by itself
-        return replace(state, launching=None), ()
-    return replace(state, launching=replace(state.launching, problem=message.text)), ()
-
-
-def _happened(state: State, message: Happened) -> Outcome:
-    state = _heard(state, message.at)
-    return replace(state, live=(*state.live, *message.events)[-LIVE_EVENTS:]), ()
-
-
-def _acted(state: State, message: Acted) -> Outcome:
-    state = replace(state, pending=tuple(act for act in state.pending if act is not message.act))
-    screen = SCREENS[state.view.screen]
-    done = getattr(screen, "acted", None)
-    if done is not None and (outcome := done(state, message)) is not None:
-        return outcome
-    if message.problem is not None:
-        faults = "; ".join(f"{pointer or 'it'} {detail}" for pointer, detail in message.faults)
-        return state.said(f"{message.act.about}: {message.problem}" + (f" ({faults})" if faults else ""), "bad", 12.0), (Refresh(),)
-    return state.said(message.act.said), (Refresh(),)
-
-
-# ---- what a person does -----------------------------------------------------------------------------------------
+# ---- keys -------------------------------------------------------------------------------------------------------
 
 
 def _pressed(state: State, message: Pressed) -> Outcome:
+    if message.key == "ctrl-z":
+        return state, (Suspend(),)
     if message.key == "ctrl-c" and state.prompt is None:
         return state, (Quit(),)
     if state.question is not None:
         return _answered(state, message.key)
     if state.prompt is not None:
         return prompts.pressed(state, message.key)
+    if state.help is not None:
+        return helping.pressed(state, message.key), ()
     screen = SCREENS[state.view.screen]
-    if screen.typing(state):
-        typed = screen.type(state, message)
-        if typed is not None:
-            return typed
-    if state.help:
-        return _in_help(state, message.key)
+    if screen.typing(state) and (typed := screen.type(state, message)) is not None:
+        return start(*typed)
     command = command_of(message.key, (*screen.keys, GLOBAL))
     return _commanded(state, command, message.key) if command is not None else (state, ())
 
@@ -161,50 +81,51 @@ def _commanded(state: State, command: str, key: str) -> Outcome:
     return handler(state, key) if handler is not None else (state, ())
 
 
-def _pasted(state: State, message: Pasted) -> Outcome:
-    text = message.text.replace("\r\n", "\n").replace("\r", "\n")
-    if state.prompt is not None:
-        return replace(state, prompt=replace(state.prompt, line=state.prompt.line.insert(text.replace("\n", " ").strip()))), ()
-    screen = SCREENS[state.view.screen]
-    paste = getattr(screen, "paste", None)
-    if paste is not None and screen.typing(state):
-        return paste(state, text), ()
-    return state, ()
-
-
-def _clicked(state: State, message: Clicked) -> Outcome:
-    if state.question is not None or state.prompt is not None:
-        return state, ()
-    if state.help:
-        return replace(state, help=False), ()
-    if message.y == 0:
-        return _tab_at(state, message.x), ()
-    outcome = SCREENS[state.view.screen].click(state, message.what, message.x, message.y - 1)
-    return start(*outcome) if outcome is not None else (state, ())
-
-
-def _tab_at(state: State, x: int) -> State:
-    from console.render import tab_places
-
-    for name, first, last in tab_places(state):
-        if first <= x < last:
-            return goto(state, name)
-    return state
-
-
 def _answered(state: State, key: str) -> Outcome:
     question = state.question
     assert question is not None
+    if key in ("esc", "q", "ctrl-c"):
+        return replace(state, question=None).said("Nothing was done.", "dim", 2.0), ()
+    choice = next((choice for choice in question.choices if key in choice.keys), None)
+    if choice is None:
+        return state, ()
     state = replace(state, question=None)
-    if key in ("y", "Y", "enter"):
-        return start(state, question.effects)
-    return (state.said("Nothing was done.", "dim", 2.0), ()) if key in ("n", "N", "esc", "q", "ctrl-c") else (replace(state, question=question), ())
+    if choice.then is not None:
+        return start(*choice.then(state))
+    return start(state, choice.effects) if choice.effects else (state.said("Nothing was done.", "dim", 2.0), ())
 
 
-def start(state: State, effects: tuple[Effect, ...]) -> Outcome:
-    """Remembers what is under way, so that a screen can say so."""
-    acts = tuple(effect for effect in effects if isinstance(effect, Act))
-    return (replace(state, pending=(*state.pending, *acts)) if acts else state), effects
+def _pasted(state: State, message: Pasted) -> Outcome:
+    text = message.text.replace("\r\n", "\n").replace("\r", "\n")
+    if state.prompt is not None:
+        return prompts.pasted(state, text), ()
+    screen = SCREENS[state.view.screen]
+    paste = getattr(screen, "paste", None)
+    return (paste(state, text) if paste is not None and screen.typing(state) else state), ()
+
+
+# ---- the mouse --------------------------------------------------------------------------------------------------
+
+
+def _clicked(state: State, message: Clicked) -> Outcome:
+    from console.render import choice_places, key_places, tab_places
+
+    press = message.what in ("press", "double")
+    if state.question is not None:
+        key = next((key for key, x, after in choice_places(state, message.y) if x <= message.x < after), None) if press else None
+        return _answered(state, key) if key is not None else (state, ())
+    if state.prompt is not None:
+        return state, ()
+    if state.help is not None:
+        return helping.clicked(state, message.what), ()
+    if press and message.y == 0:
+        name = next((name for name, x, after in tab_places(state) if x <= message.x < after), None)
+        return (goto(state, name) if name is not None else state), ()
+    if press and message.y == state.lines - 1:
+        key = next((key for key, x, after in key_places(state) if x <= message.x < after), None)
+        return _pressed(state, Pressed(key)) if key is not None else (state, ())
+    outcome = SCREENS[state.view.screen].click(state, message.what, message.x, message.y - 1)
+    return start(*outcome) if outcome is not None else (state, ())
 
 
 # ---- commands that every screen has -----------------------------------------------------------------------------
@@ -215,7 +136,7 @@ def _back(state: State, key: str) -> Outcome:
     if view.marked:
         return state.change(marked=frozenset()), ()
     if view.query and key == "esc":
-        return state.change(query="", cursor=0, top=0, chosen=None), ()
+        return state.change(query="", cursor=0, top=0, chosen=None, pages=()), ()
     return (replace(state, views=state.views[:-1]) if len(state.views) > 1 else state), ()
 
 
@@ -229,24 +150,27 @@ def _screen(state: State, key: str) -> Outcome:
     return (goto(state, TABS[index]), ()) if index < len(TABS) else (state, ())
 
 
-def _in_help(state: State, key: str) -> Outcome:
-    return (state, (Quit(),)) if key == "ctrl-c" else (replace(state, help=False), ())
+def _over(state: State, screen: str) -> Outcome:
+    return (state if state.view.screen == screen else state.opened(View(screen))), ()
 
 
 _COMMANDS: dict[str, Callable[[State, str], Outcome]] = {
-    "help": lambda state, key: (replace(state, help=not state.help), ()),
+    "help": lambda state, key: (replace(state, help=0), ()),
     "palette": lambda state, key: (prompts.palette(state), ()),
     "filter": lambda state, key: (prompts.filter_prompt(state), ()),
     "back": _back,
     "next": lambda state, key: _next(state, 1),
     "previous": lambda state, key: _next(state, -1),
     "screen": _screen,
+    "operations": lambda state, key: _over(state, "operations"),
+    "alerts": lambda state, key: _over(state, "alerts"),
     "new-task": lambda state, key: (state.opened(View("new-task")), ()),
     "redraw": lambda state, key: (state, (Redraw(),)),
     "refresh": lambda state, key: (state.said("Reading anew.", "dim", 1.0), (Refresh(),)),
     "quit": lambda state, key: (state, (Quit(),)),
 }
 _HANDLERS: dict[type, Any] = {
-    Ticked: _ticked, Resized: _resized, Received: _received, Refused: _refused, Unreached: _unreached, Happened: _happened,
-    Acted: _acted, Launched: _launched, LaunchFailed: _launch_failed, Pressed: _pressed, Pasted: _pasted, Clicked: _clicked,
+    Pressed: _pressed, Pasted: _pasted, Clicked: _clicked, Resized: arriving.resized, Ground: arriving.ground, Ticked: arriving.ticked,
+    Received: arriving.received, Refused: arriving.refused, Unreached: arriving.unreached, Happened: arriving.happened, Acted: arriving.acted,
+    Launched: arriving.launched, Staged: arriving.staged, LaunchEnded: arriving.launch_ended,
 }  # fmt: skip

@@ -236,9 +236,9 @@ class AsyncClient:
     async def get_text(self, path: str) -> str:
         return await self._run(reading.text(path, self.patience))
 
-    async def send(self, method: str, path: str, document: Any = None) -> Any:
+    async def send(self, method: str, path: str, document: Any = None, *, idempotency_key: str | None = None) -> Any:
         """Any operation of the HTTP surface: the answer's JSON value, None for an empty answer."""
-        return await self._run(submission.send(method, path, document, self.patience))
+        return await self._run(submission.send(method, path, document, self.patience, idempotency_key))
 
     async def stream(
         self, *, after: int | None = None, type: Filter = None, queue: Filter = None, job: Filter = None,

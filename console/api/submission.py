@@ -160,9 +160,9 @@ def wish(path: str, reason: str | None, patience: Patience) -> Steps[dict[str, A
     return dict(answer)
 
 
-def send(method: str, path: str, document: Any, patience: Patience) -> Steps[Any]:
-    """Any operation that changes something, under a key of its own."""
-    headers = {**JSON_HEADERS, "idempotency-key": new_key()}
+def send(method: str, path: str, document: Any, patience: Patience, key: str | None = None) -> Steps[Any]:
+    """Any operation that changes something, under this key or one of its own."""
+    headers = {**JSON_HEADERS, "idempotency-key": key or new_key()}
     body = None if document is None else to_json(document)
     answer = yield from exchange(Call(method, path, (), body, headers), patience)
     return json_of(answer) if answer.body else None

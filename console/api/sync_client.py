@@ -224,9 +224,9 @@ class Client:
     def dead_letter(self, letter_id: str) -> dict[str, Any]:
         return cast(dict[str, Any], self.get(f"/v1/dead-letters/{quote(letter_id, safe='')}"))
 
-    def send(self, method: str, path: str, document: Any = None) -> Any:
+    def send(self, method: str, path: str, document: Any = None, *, idempotency_key: str | None = None) -> Any:
         """Any operation of the HTTP surface: the answer's JSON value, None for an empty answer."""
-        return self._run(submission.send(method, path, document, self.patience))
+        return self._run(submission.send(method, path, document, self.patience, idempotency_key))
 
     def replay_dead_letter(self, letter_id: str, *, event: Mapping[str, Any] | None = None, reason: str | None = None) -> dict[str, Any]:
         """Sends a dead letter, or an edited event in its place, to the subscriber that failed; the letter afterwards."""

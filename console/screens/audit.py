@@ -1,15 +1,18 @@
 """Audit: the table against the log against the statistics, and the job that differs."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from console import text
 from console.keys import Key
+from console.messages import Act, Want
 from console.screens.listing import Column, Listing, Row
 from console.screens.screen import Outcome
-from console.state import Act, State, View, Want
+from console.state import State, View
+from console.wants import AUDIT
 
-AUDIT = Want("/v1/audit", every=1.0)
+_SHORTER = re.compile(r"^job/|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-")  # what is alike in all of them
 
 
 class Audit(Listing):
@@ -20,9 +23,10 @@ class Audit(Listing):
     extra = (Key(("x",), "check", "check now", "Fold the log and compare everything that is stored with it."),)
     columns = (
         Column("part", lambda state, found: (found["part"], "bad"), 10, sort=lambda f: f["part"]),
-        Column("about", lambda state, found: (found["about"], ""), 40, sort=lambda f: f["about"]),
-        Column("field", lambda state, found: (found["field"], "accent"), 26),
-        Column("stored", lambda state, found: (text.short(found["stored"]), "bad"), 24),
+        Column("about", lambda state, found: (found["about"], ""), 40, least=120, sort=lambda f: f["about"]),
+        Column("about", lambda state, found: (_SHORTER.sub("", str(found["about"])), ""), 18, below=120, sort=lambda f: f["about"]),
+        Column("field", lambda state, found: (found["field"], "accent"), 16),
+        Column("stored", lambda state, found: (text.short(found["stored"]), "bad")),
         Column("log says", lambda state, found: (text.short(found["log"]), "ok")),
     )
 
@@ -61,5 +65,7 @@ def _sentence(document: Mapping[str, Any]) -> str:
     if status != "finished":
         return "x folds the log, and compares table, timelines, counts and statistics with it."
     number = document.get("differences", 0)
-    return "Table, timelines, counts and statistics are what the log says." if not number else f"{text.count(number)} differences; console rebuild mends them."
+    if not number:
+        return "Table, timelines, counts and statistics are what the log says."
+    return f"{text.count(number)} difference{'s' * (number != 1)}; console rebuild mends what can be mended."
 

@@ -4,16 +4,21 @@ from typing import Any
 
 from console import text, timeline
 from console.keys import Key
+from console.messages import Copy, Want
 from console.screens.listing import Column, Listing, Row
-from console.screens.page import Page, Text, facts, heading, wrapped
+from console.screens.page import Page, Text, document, facts, heading
 from console.screens.screen import Outcome
-from console.state import Copy, State, View, Want
+from console.state import State, View
 from console.theme import STATE_STYLES
+from contracts.event_types import EVENT_TYPES
 
 
 def name_of(event: Row) -> tuple[str, str]:
     name = timeline.short_name(event["type"])
     return name, STATE_STYLES.get(name.rpartition(".")[2], "dim")
+
+
+TYPES = frozenset(kind.short for kind in EVENT_TYPES.values() if kind.logged)
 
 
 class Events(Listing):
@@ -31,18 +36,30 @@ class Events(Listing):
         Column("what", lambda state, event: (timeline.detail(event), "")),
     )
 
+    limit = 200
+    newest_first = True
+    marking = False
+
     def want(self, view: View) -> Want:
-        return Want("/v1/events", (("limit", "200"),))
+        """Words that are event types are asked of the server, the others are looked for in what it lists."""
+        types = [word for word in view.query.split() if word in TYPES]
+        return Want("/v1/events", (("limit", str(self.limit)), *((("type", ",".join(types)),) if types else ())))
 
     def identity(self, row: Row) -> str:
         return str(row["position"])
 
     def source(self, state: State, view: View) -> list[Row]:
-        read = state.items(self.want(view))
+        read = state.items(self.page_want(view))
         newest = int(read[0]["position"]) if read else 0
-        rows = [event for event in reversed(state.live) if int(event["position"]) > newest] + read
-        words = view.query.lower().split()
-        return [row for row in rows if all(word in _searched(row) for word in words)] if words else rows
+        rows = [event for event in reversed(state.live) if int(event["position"]) > newest] + read if not view.pages else read
+        types = [word for word in view.query.split() if word in TYPES]
+        words = [word for word in view.query.lower().split() if word not in TYPES]
+        if not (words or types):
+            return rows
+        return [row for row in rows if (not types or timeline.short_name(row["type"]) in types) and all(word in _searched(row) for word in words)]
+
+    def made_from(self, state: State, view: View) -> tuple[Any, ...]:
+        return (*super().made_from(state, view), state.live)
 
     def open(self, state: State, row: Row) -> Outcome | None:
         return state.opened(View("event", str(row["position"]), local=row)), ()
@@ -75,7 +92,7 @@ class EventScreen(Page):
     def text(self, state: State, view: View, columns: int) -> Text:
         event = view.local or {}
         lines = facts([(name, str(value), "") for name, value in sorted(event.items()) if name != "data" and value is not None], columns)
-        return lines + heading("data") + wrapped(text.pretty(event.get("data")), columns)
+        return lines + heading("data") + document(event.get("data"), columns)
 
     def act(self, state: State, command: str) -> Outcome | None:
         event = state.view.local or {}

@@ -1,15 +1,39 @@
 """A screen that is a form: faults stand at their fields as one types. Subclasses say which fields, and what submitting does."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from console import text
 from console.keys import Key
+from console.messages import Acted, Pressed, Want
 from console.screens.screen import Outcome
-from console.state import Acted, Pressed, State, View, Want
+from console.state import State, View
 from console.widgets.canvas import Area
-from console.widgets.form import Field, Form
+from console.widgets.fields import Field
+from console.widgets.form import Form
+
+NAMES = 24  # columns of the fields' names
+MARKS = {"flag": "< {} >", "choice": "< {} >"}
+TOP, BOTTOM = 3, 3  # lines above and below the fields
+FORM_KEYS = (
+    Key(("ctrl-s",), "submit", "submit", "Submit the form, from any field."),
+    Key(("down", "tab", "enter"), "", "next field", "To the next field."),
+    Key(("up", "shift-tab"), "", "", "To the field before."),
+    Key(("space",), "", "", "Turn a choice or a flag; one item more, on a list."),
+    Key(("+", "-"), "", "", "One item more or less, on a list."),
+    Key(("ctrl-d",), "", "", "Remove this item of a list."),
+    Key(("esc",), "back", "leave", "Leave the form; nothing is submitted."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the form: a section's title, a field of an index, or the button, which comes after the last field."""
+
+    title: str = ""
+    index: int = -1
+    entry: Field | None = None
 
 
 class Filling:
@@ -18,19 +42,10 @@ class Filling:
     name = ""
     title = ""
     verb = "Submit"
-    form_keys = (
-        Key(("ctrl-s",), "submit", "submit", "Submit the job."),
-        Key(("down", "tab", "enter"), "", "next field", "To the next field."),
-        Key(("up", "shift-tab"), "", "", "To the field before."),
-        Key(("space",), "", "", "Turn a choice or a flag."),
-        Key(("+", "-"), "", "", "One item more or less, on a list."),
-        Key(("ctrl-d",), "", "", "Remove this item of a list."),
-        Key(("esc",), "back", "leave", "Leave the form; nothing is submitted."),
-    )
 
     @property
     def keys(self) -> Sequence[Sequence[Key]]:
-        return (self.form_keys,)
+        return (FORM_KEYS,)
 
     def wants(self, state: State, view: View) -> Sequence[Want]:
         return ()
@@ -47,12 +62,11 @@ class Filling:
         """What a form without faults does."""
         return state, ()
 
-    def acted(self, state: State, message: Acted) -> Outcome | None:
-        return None
+    # ---- Screen -------------------------------------------------------------------------------------------------
 
     def settle(self, state: State) -> State:
         if state.view.local is None and (form := self.begin(state, state.view)) is not None:
-            return state.change(local=form)
+            return replace(state, counted=state.counted + 1).change(local=form, chosen=f"{state.session}-{state.counted + 1}")
         return state
 
     def typing(self, state: State) -> bool:
@@ -62,7 +76,7 @@ class Filling:
         form: Form = state.view.local
         if message.key == "ctrl-s" or (message.key in ("enter", "space") and form.current is None):
             return self._submit(state, form)
-        if message.key == "esc":
+        if message.key in ("esc", "f1"):
             return None
         changed = form.press(message.key)
         return (state.change(local=changed), ()) if changed is not None else (state, ())
@@ -71,23 +85,38 @@ class Filling:
         return state.change(local=state.view.local.paste(pasted))
 
     def command(self, state: State, command: str, key: str) -> Outcome | None:
-        return (replace(state, views=state.views[:-1]), ()) if command == "back" else None
+        return (replace(state, views=state.views[:-1]), ()) if command == "back" and len(state.views) > 1 else None
 
     def click(self, state: State, what: str, x: int, y: int) -> Outcome | None:
         form = state.view.local
-        if not isinstance(form, Form) or what not in ("press", "double"):
+        if not isinstance(form, Form):
             return None
-        index = y - 3 + self._first(form, state.lines - 6)
-        return (state.change(local=replace(form, at=min(index, len(form.fields())))), ()) if index >= 0 else None
-
-    # ---- submitting ---------------------------------------------------------------------------------------------
+        if what in ("wheel-up", "wheel-down"):
+            return state.change(local=form.press("down" if what == "wheel-down" else "up") or form), ()
+        lines = _lines(form)
+        place = y - TOP + _first(form, lines, state.lines - 2 - TOP - BOTTOM)
+        if y < TOP or not 0 <= place < len(lines) or lines[place].title:
+            return None
+        if lines[place].entry is None:
+            return self._submit(state, form)
+        return state.change(local=replace(form, at=lines[place].index)), ()
 
     def _submit(self, state: State, form: Form) -> Outcome:
         faults = form.faults()
         if faults:
             first = next((i for i, entry in enumerate(form.fields()) if entry.path in faults), form.at)
-            return state.change(local=replace(form, at=first)).said(f"{len(faults)} field{'s' * (len(faults) != 1)} to mend first.", "bad"), ()
+            return state.change(local=replace(form, at=first)).said(f"{_many(len(faults))} to mend first.", "bad"), ()
         return self.submit(state, form)
+
+    def refused(self, state: State, message: Acted, section: str, below: str = "") -> Outcome:
+        """A refusal with its faults at the fields that they are about; `below` is where the section stands in the request."""
+        form = state.view.local
+        words = [f"{pointer} {detail}".strip() for pointer, detail in message.faults]
+        if state.view.screen == self.name and isinstance(form, Form):
+            inner = [(pointer.removeprefix(below), detail) for pointer, detail in message.faults]
+            form, words = form.with_refusal(section, inner)
+            state = state.change(local=form)
+        return state.said(f"{message.problem} {'; '.join(words)}".strip(), "bad", 12.0), ()
 
     # ---- drawing ------------------------------------------------------------------------------------------------
 
@@ -97,64 +126,102 @@ class Filling:
         area.spans(1, 0, [(f"{self.title} ", "dim"), (subject, "title")])
         area.put(1, 1, sentence, "dim")
         if not isinstance(form, Form):
-            area.put(1, 3, "Reading ...", "dim")
+            area.put(1, 3, "" if sentence else "Reading ...", "dim")
             return
         faults = form.faults()
-        body = area.part(1, 3, area.columns - 2, area.lines - 5)
-        fields = form.fields()
-        first = self._first(form, body.lines)
-        for line, entry in enumerate(fields[first : first + body.lines]):
-            self._field(body, line, entry, form, faults.get(entry.path), first + line == form.at, state)
-        if len(fields) - first < body.lines:
-            self._button(body, len(fields) - first, form, faults)
-        here = form.current
-        help_line = area.part(1, area.lines - 1)
-        if here is not None:
-            help_line.put(0, 0, _sentence(here), "dim")
+        body = area.part(1, TOP, area.columns - 2, area.lines - TOP - BOTTOM)
+        lines = _lines(form)
+        first = _first(form, lines, body.lines)
+        for y, line in enumerate(lines[first : first + body.lines]):
+            if line.title:
+                body.put(0, y, line.title, "heading")
+            elif line.entry is None:
+                self._button(body, y, form, faults)
+            else:
+                _field(body, y, line.entry, form, faults.get(line.entry.path), line.index == form.at)
+        _foot(area.part(1, area.lines - 2, area.columns - 2), form, faults)
+        if len(lines) > body.lines:
+            area.right(1, [(f"{min(first + body.lines, len(lines))}/{len(lines)}", "dim")], 1)
 
-    @staticmethod
-    def _first(form: Form, lines: int) -> int:
-        return max(min(form.at - lines + 2, len(form.fields()) + 1 - lines), 0)
-
-    def _field(self, area: Area, line: int, entry: Field, form: Form, fault: str | None, here: bool, state: State) -> None:
-        x = entry.depth * 2
-        label = f"{entry.label}{' *' if entry.required and entry.kind != 'group' else ''}"
-        names = 24
-        area.put(x, line, text.fit(text.clean(label), names - x), "title" if here else "heading" if entry.kind in ("group", "list") else "", names - x)
-        room = max(min(area.columns - names - 2, 60), 8)
-        self._value(area, line, entry, form, here, names, room)
-        touched = form.line(entry.path).text or here or entry.kind == "list"
-        if fault is not None:
-            area.put(names + room + 2 if area.columns > 100 else names, line, ("" if area.columns > 100 else " " * 12) + fault, "bad" if touched else "faint")
-
-    def _value(self, area: Area, line: int, entry: Field, form: Form, here: bool, x: int, room: int) -> None:
-        typed = form.line(entry.path)
-        if entry.kind == "list":
-            count = form.lengths.get(entry.path, 0)
-            area.put(x, line, f"{count} item{'s' * (count != 1)}" + ("   + adds one, - takes one away" if here else ""), "accent" if here else "dim")
-        elif entry.kind in ("flag", "choice"):
-            shown = typed.text or _default(entry)
-            area.put(x, line, f"< {shown} >" if here else shown, "accent" if typed.text else "faint", room)
-        elif entry.kind != "group":
-            said, caret = replace(typed, text="*" * len(typed.text)).shown(room) if entry.is_secret else typed.shown(room)
-            area.put(x, line, text.pad(said or ("" if here else _default(entry)), room), "input@cursor" if here else "" if said else "faint", room)
-            if here:
-                area.put(x + caret, line, said[caret : caret + 1] or " ", "caret")
-
-    def _button(self, area: Area, line: int, form: Form, faults: Mapping[Any, str]) -> None:
-        here = form.current is None
-        area.put(0, line, f"[ {self.verb} ]", "title@cursor" if here else "dim")
+    def _button(self, area: Area, y: int, form: Form, faults: Mapping[Any, str]) -> None:
+        area.put(0, y, f"[ {self.verb} ]", "title@cursor" if form.current is None else "accent")
         if faults:
-            area.put(12, line, f"{len(faults)} field{'s' * (len(faults) != 1)} to mend", "warn")
+            area.put(len(self.verb) + 6, y, f"{_many(len(faults))} to mend", "warn")
 
 
-def _sentence(entry: Field) -> str:
-    kind = {"text": "text", "number": "a number", "flag": "true or false", "choice": "one of " + ", ".join(c for c in entry.choices if c), "json": "JSON",
-            "group": "an object", "list": "a list"}[entry.kind]  # fmt: skip
-    return f"{entry.label}: {kind}{', required' if entry.required else ''}. {entry.help}"
+def _many(number: int) -> str:
+    return f"{number} field{'s' * (number != 1)}"
+
+
+def _lines(form: Form) -> list[Line]:
+    """The fields under the titles of their sections, and the button."""
+    lines: list[Line] = []
+    titles = {section.name: section.title for section in form.sections}
+    for index, entry in enumerate(form.fields()):
+        title = titles.pop(str(entry.path[0]), "")
+        if title and len(form.sections) > 1:
+            lines += ([Line()] if lines else []) + [Line(title)]
+        lines.append(Line("", index, entry))
+    return [Line(" ") if line == Line() else line for line in lines] + [Line()]
+
+
+def _first(form: Form, lines: Sequence[Line], room: int) -> int:
+    """The first line that is shown, so that the current field is, with one line after it."""
+    here = next((at for at, line in enumerate(lines) if line.entry is not None and line.index == form.at), len(lines) - 1)
+    return max(min(here - room + 2, len(lines) - room), 0)
+
+
+def _field(area: Area, y: int, entry: Field, form: Form, fault: str | None, here: bool) -> None:
+    x = min(entry.depth * 2, NAMES - 8)
+    label = f"{text.clean(entry.label)}{' *' if entry.required and entry.kind != 'group' else ''}"
+    area.put(x, y, text.fit(label, NAMES - x - 1), "title" if here else "info" if entry.kind in ("group", "list") else "", NAMES - x)
+    room = max(min((area.columns - NAMES) * 6 // 10, 60), 10)
+    _value(area, y, entry, form, here, room)
+    if fault is not None:
+        touched = form.line(entry.path).text or here or entry.kind == "list" or entry.path in form.refused
+        area.put(NAMES + room + 1, y, fault, "bad" if touched else "dim")
+
+
+def _value(area: Area, y: int, entry: Field, form: Form, here: bool, room: int) -> None:
+    typed = form.line(entry.path)
+    if entry.kind == "list":
+        count = form.lengths.get(entry.path, 0)
+        area.put(NAMES, y, f"{count} item{'s' * (count != 1)}" + ("   + one more, - one less" if here else ""), "accent" if here else "dim", room)
+    elif entry.kind in ("flag", "choice"):
+        shown = typed.text or _default(entry)
+        area.put(NAMES, y, f"< {shown} >" if here else shown, "title@cursor" if here else "accent" if typed.text else "dim", room)
+    elif entry.kind != "group":
+        typed = typed if here else replace(typed, caret=0)
+        said, caret = replace(typed, text="*" * len(typed.text)).shown(room) if entry.is_secret else typed.shown(room)
+        shown = said or ("" if here else text.fit(text.clean(_default(entry)), room))
+        area.put(NAMES, y, text.pad(shown, room), "input@cursor" if here else "" if said else "dim", room)
+        if here:
+            area.put(NAMES + caret, y, _under_caret(said, caret), "caret", room - caret)
+
+
+def _under_caret(said: str, column: int) -> str:
+    used = 0
+    for character in said:
+        if used >= column:
+            return character
+        used += text.width(character)
+    return " "
+
+
+def _foot(area: Area, form: Form, faults: Mapping[Any, str]) -> None:
+    """What the current field takes, and in full what is wrong with it."""
+    here = form.current
+    if here is None:
+        area.put(0, 1, "Enter submits.", "dim")
+        return
+    area.put(0, 0, faults.get(here.path, ""), "bad")
+    area.put(0, 1, f"{here.label}: {here.help}", "dim")
 
 
 def _default(entry: Field) -> str:
-    import json
+    if "default" not in entry.schema:
+        return ""
+    from console.text import short
 
-    return json.dumps(entry.schema["default"], ensure_ascii=False) if "default" in entry.schema else ""
+    default = entry.schema["default"]
+    return default if isinstance(default, str) else short(default)

@@ -1,18 +1,18 @@
 """Jobs: find them, watch them, act on one or many."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from console import text, timeline
 from console.keys import Key
+from console.messages import Acted, Want
 from console.screens import acts
 from console.screens.listing import Column, Listing, Row
 from console.screens.screen import Outcome
-from console.state import State, View, Want
+from console.state import State, View
 from console.theme import STATE_STYLES
+from console.wants import STATS
 from contracts.times import MICROSECONDS, from_rfc3339
 
-PAGE = "200"
 ACTING = (
     Key(("c",), "cancel", "cancel", "Cancel the marked jobs, or the selected one."),
     Key(("r",), "retry", "retry", "Run failed or cancelled jobs again, under the same id."),
@@ -24,7 +24,7 @@ ACTING = (
 
 def age_of(state: State, instant: str | None) -> str:
     """How long ago an RFC 3339 instant was, by the console's clock."""
-    return "-" if not instant else text.duration(max(round(state.wall - from_rfc3339(instant) / MICROSECONDS), 0))
+    return "-" if not instant else text.age(state.clock - from_rfc3339(instant) / MICROSECONDS)
 
 
 def status_of(job: Row) -> tuple[str, str]:
@@ -33,8 +33,16 @@ def status_of(job: Row) -> tuple[str, str]:
     return shown, STATE_STYLES.get(status, "")
 
 
-def took(job: Row) -> tuple[str, str]:
+def took(state: State, job: Row) -> tuple[str, str]:
+    """How long the last attempt ran; of a running one, how long it runs."""
+    if job["status"] == "running" and job.get("started_at"):
+        return age_of(state, job["started_at"]), "active"
     seconds = timeline.ran_seconds(job)
+    return ("", "") if seconds is None else (text.duration(seconds), "dim")
+
+
+def waited(job: Row) -> tuple[str, str]:
+    seconds = timeline.waited_seconds(job)
     return ("", "") if seconds is None else (text.duration(seconds), "dim")
 
 
@@ -56,13 +64,15 @@ COLUMNS = (
     Column("state", lambda state, job: status_of(job), 10, sort=lambda job: job["status"]),
     Column("type", lambda state, job: (job["type"], ""), 20, sort=lambda job: job["type"]),
     Column("id", lambda state, job: (job["id"], "dim"), 36, least=150, sort=lambda job: job["id"]),
-    Column("id", lambda state, job: (job["id"][-12:], "dim"), 12),
+    Column("id", lambda state, job: (job["id"][-12:], "dim"), 12, below=150, sort=lambda job: job["id"]),
     Column("queue", lambda state, job: (job["queue"], "dim"), 10, least=110, sort=lambda job: job["queue"]),
-    Column("pri", lambda state, job: (str(job["priority"]), "dim"), 3, ">", least=120, sort=lambda job: job["priority"]),
+    Column("pri", lambda state, job: (str(job["priority"]), "dim"), 4, ">", least=120, sort=lambda job: job["priority"]),
     Column("try", lambda state, job: (f"{job['attempt']}/{job['attempts_allowed']}", "warn" if job["attempt"] > 1 else "dim"), 5, ">",
            sort=lambda job: job["attempt"], least=90),
     Column("age", lambda state, job: (age_of(state, job["created_at"]), "dim"), 9, ">", sort=lambda job: job["created_at"]),
-    Column("ran", lambda state, job: took(job), 8, ">", sort=timeline.ran_seconds, least=90),
+    Column("waited", lambda state, job: waited(job), 8, ">", sort=timeline.waited_seconds, least=130),
+    Column("ran", lambda state, job: took(state, job), 8, ">", sort=timeline.ran_seconds, least=90),
+    Column("tags", lambda state, job: (" ".join(job.get("tags") or ()), "accent"), 16, least=170),
     Column("says", lambda state, job: says(job)),
 )  # fmt: skip
 
@@ -73,18 +83,21 @@ class Jobs(Listing):
     columns = COLUMNS
     extra = ACTING
     empty = "No job yet. N submits one."
+    limit = 200
+    newest_first = True
+
+    def wants(self, state: State, view: View) -> Sequence[Want]:
+        return (*super().wants(state, view), STATS)
 
     def want(self, view: View) -> Want:
-        query: tuple[tuple[str, str], ...] = (("limit", PAGE),)
-        return Want("/v1/jobs", (*query, ("q", view.query)) if view.query else query)
+        return Want("/v1/jobs", (("limit", str(self.limit)), *((("q", view.query),) if view.query else ())))
 
-    def _widths(self, state: State, room: int) -> tuple[list[Column], list[int]]:
-        columns, widths = super()._widths(state, room)
-        if room >= 150:  # the whole id is shown, so its end is not
-            kept = [(c, w) for c, w in zip(columns, widths, strict=True) if not (c.title == "id" and c.columns == 12)]
-            gained = sum(w + 1 for c, w in zip(columns, widths, strict=True) if c.title == "id" and c.columns == 12)
-            return [c for c, _ in kept], [w + (gained if not c.columns else 0) for c, w in kept]
-        return columns, widths
+    def note(self, state: State, view: View) -> str:
+        stats = state.document(STATS)
+        if view.query or not isinstance(stats, Mapping):
+            return ""
+        total = sum(stats["states"].values())
+        return f"of {text.count(total)}, newest first" + ("; ] goes on" if total > self.limit else "")
 
     def open(self, state: State, row: Row) -> Outcome | None:
         return state.opened(View("job", str(row["id"]))), ()
@@ -94,6 +107,5 @@ class Jobs(Listing):
             return acts.ask_bulk(state, state.view.query)
         return acts.on_jobs(state, command, rows)
 
-
-def job_of(document: Any) -> Row | None:
-    return document if isinstance(document, Mapping) and "status" in document else None
+    def acted(self, state: State, message: Acted) -> Outcome:
+        return acts.rehearsed(state, message)

@@ -1,40 +1,39 @@
-"""A list of things as a table: select, scroll, sort, filter, mark, open. Screens say what is in it."""
+"""A list of things as a table: select, scroll, sort, filter, mark, page, open. Screens say what is in it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from console import text
 from console.keys import MOVING, OPENING, Key
+from console.messages import Pressed, Want
 from console.screens.screen import Outcome
-from console.state import Pressed, State, View, Want
+from console.state import State, View
+from console.widgets import table
 from console.widgets.canvas import Area
+from console.widgets.table import Column, Row
 
-Row = Mapping[str, Any]
 FILTERING = (
-    Key(("/",), "filter", "filter", "Filter by the query language."),
+    Key(("/",), "filter", "filter", "Filter; Tab completes."),
     Key(("s",), "sort", "sort", "Sort by the next column."),
     Key(("S",), "reverse", "", "Turn the order round."),
+    Key(("f",), "follow", "follow", "Stay at the first line, whatever comes."),
+)
+MARKING = (
     Key(("m", "insert"), "mark", "mark", "Mark or unmark the selected line."),
     Key(("M",), "mark-all", "", "Mark all lines, or none."),
-    Key(("f",), "follow", "follow", "Stay at the newest line."),
+)
+PAGING = (
+    Key(("]",), "next-page", "", "What comes after the lines that are listed."),
+    Key(("[",), "previous-page", "", "What came before them."),
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """`get` gives a row's text and style; `columns` 0 takes what is left. `sort` gives the value to sort by."""
-
-    title: str
-    get: Callable[[State, Row], tuple[str, str]]
-    columns: int = 0
-    align: str = "<"
-    sort: Callable[[Row], Any] | None = None
-    least: int = 0  # hidden on a terminal narrower than this
-
-
 class Listing:
-    """A screen that is one table. Subclasses give name, title, columns, `want`, `identity`, and what `open` does."""
+    """A screen that is one table. Subclasses give name, title, columns, `want`, `identity`, and what `open` does.
+
+    The rows that were made last are kept, for a frame asks for them several times, and most messages change none.
+    """
 
     name = ""
     title = ""
@@ -42,15 +41,25 @@ class Listing:
     extra: Sequence[Key] = ()
     empty = "Nothing here yet."
     headroom = 0  # lines above the table
+    limit = 0  # rows a page; 0: the list has no pages
+    marking = True
+    newest_first = False  # then it stays at the first line until somebody moves
+
+    def __init__(self) -> None:
+        self._made: tuple[tuple[Any, ...], list[Row]] | None = None
 
     @property
     def keys(self) -> Sequence[Sequence[Key]]:
-        return (self.extra, OPENING, FILTERING, MOVING)
+        return (self.extra, OPENING, FILTERING, MARKING if self.marking else (), PAGING if self.limit else (), MOVING)
 
     # ---- what subclasses say ------------------------------------------------------------------------------------
 
     def want(self, view: View) -> Want:
+        """What the list is read from, without its page."""
         raise TypeError(f"{self.name} reads nothing")
+
+    def shown_columns(self, view: View) -> Sequence[Column]:
+        return self.columns
 
     def identity(self, row: Row) -> str:
         return str(row.get("id", row.get("name", "")))
@@ -70,27 +79,35 @@ class Listing:
         return None
 
     def source(self, state: State, view: View) -> list[Row]:
-        return list(state.items(self.want(view)))
+        """The rows in the order that the server gave them."""
+        return list(state.items(self.page_want(view)))
 
-    # ---- Screen -------------------------------------------------------------------------------------------------
+    def made_from(self, state: State, view: View) -> tuple[Any, ...]:
+        """What the rows depend on."""
+        return (state.document(self.page_want(view)), view.query, view.sort, view.descending, view.tab)
+
+    # ---- rows ---------------------------------------------------------------------------------------------------
+
+    def page_want(self, view: View) -> Want:
+        want = self.want(view)
+        return replace(want, query=(*want.query, ("cursor", view.pages[-1]))) if view.pages else want
 
     def wants(self, state: State, view: View) -> Sequence[Want]:
-        return (self.want(view),)
-
-    def typing(self, state: State) -> bool:
-        return False
-
-    def type(self, state: State, message: Pressed) -> Outcome | None:
-        return None
+        return (self.page_want(view),)
 
     def rows(self, state: State, view: View) -> list[Row]:
         """The rows in their order on the screen."""
-        rows = self.source(state, view)
-        column = next((c for c in self.columns if c.title == view.sort and c.sort), None)
-        if column is not None and column.sort is not None:
-            key = column.sort
-            rows.sort(key=lambda row: _sortable(key(row)), reverse=view.descending)
-        return rows
+        parts = self.made_from(state, view)
+        if self._made is None or not _are_same(self._made[0], parts):
+            self._made = (parts, self._sorted(self.source(state, view), view))
+        return self._made[1]
+
+    def _sorted(self, rows: list[Row], view: View) -> list[Row]:
+        column = next((c for c in self.shown_columns(view) if c.title == view.sort and c.sort), None)
+        if column is None or column.sort is None:
+            return rows
+        key = column.sort
+        return sorted(rows, key=lambda row: table.sortable(key(row)), reverse=view.descending)
 
     def page(self, state: State) -> int:
         """How many rows fit: without header, footer, title, heading and what stands above."""
@@ -99,25 +116,38 @@ class Listing:
     def settle(self, state: State) -> State:
         view = state.view
         rows = self.rows(state, view)
+        if not rows and state.document(self.page_want(view)) is None:
+            return state
+        if self.newest_first and view.chosen is None and not (view.follow or view.pages or view.sort or view.cursor):
+            view = replace(view, follow=True)
         cursor = 0 if view.follow else _place(rows, self.identity, view)
         chosen = self.identity(rows[cursor]) if rows else view.chosen
         page = self.page(state)
         top = min(max(view.top, cursor - page + 1, 0), cursor, max(len(rows) - page, 0)) if rows else 0
         top = max(top, cursor - page + 1)
-        if (cursor, chosen, top) == (view.cursor, view.chosen, view.top):
-            return state
-        return state.change(cursor=cursor, chosen=chosen, top=top)
+        settled = replace(view, cursor=cursor, chosen=chosen, top=top)
+        return state if settled == state.view else state.with_view(settled)
 
     def selected(self, state: State) -> Row | None:
         rows = self.rows(state, state.view)
         return rows[state.view.cursor] if state.view.cursor < len(rows) else None
 
+    # ---- keys and mouse -----------------------------------------------------------------------------------------
+
+    def typing(self, state: State) -> bool:
+        return False
+
+    def type(self, state: State, message: Pressed) -> Outcome | None:
+        return None
+
     def command(self, state: State, command: str, key: str) -> Outcome | None:
         if command in _MOVES:
-            return self._moved(state, _MOVES[command](state.view.cursor, self.page(state))), ()
+            return self._step(state, command), ()
         if command == "open":
             row = self.selected(state)
             return self.open(state, row) if row is not None else (state, ())
+        if command in ("next-page", "previous-page"):
+            return self._turned(state, command), ()
         if command in ("sort", "reverse", "mark", "mark-all", "follow"):
             return self._arranged(state, command), ()
         rows = self.rows(state, state.view)
@@ -138,6 +168,25 @@ class Listing:
         state = self._moved(state, index)
         return self.open(state, rows[index]) if what == "double" or again else (state, ())
 
+    def _step(self, state: State, command: str) -> State:
+        """One move; over the end of a page it goes to the next one, and back."""
+        view, rows = state.view, self.rows(state, state.view)
+        to = _MOVES[command](view.cursor, self.page(state))
+        if command in ("down", "page-down") and rows and view.cursor == len(rows) - 1:
+            return self._turned(state, "next-page")
+        if command in ("up", "page-up") and view.cursor == 0 and view.pages:
+            return self._turned(state, "previous-page")
+        if command == "first" and (view.pages or self.newest_first):
+            return state.change(pages=(), cursor=0, top=0, chosen=None)  # it follows again
+        return self._moved(state, to)
+
+    def _turned(self, state: State, command: str) -> State:
+        view = state.view
+        if command == "previous-page":
+            return state.change(pages=view.pages[:-1], cursor=1 << 30, top=0, chosen=None) if view.pages else state
+        after = (state.document(self.page_want(view)) or {}).get("next_cursor") if self.limit else None
+        return state.change(pages=(*view.pages, str(after)), cursor=0, top=0, chosen=None, follow=False) if after else state
+
     def _moved(self, state: State, to: int) -> State:
         rows = self.rows(state, state.view)
         if not rows:
@@ -148,81 +197,59 @@ class Listing:
     def _arranged(self, state: State, command: str) -> State:
         view = state.view
         if command == "follow":
-            return state.change(follow=not view.follow)
+            return state.change(follow=not view.follow, pages=() if not view.follow else view.pages, sort="" if not view.follow else view.sort)
         if command == "reverse":
-            return state.change(descending=not view.descending)
+            return state.change(descending=not view.descending) if view.sort else state
         if command == "sort":
-            titles = ["", *(c.title for c in self.columns if c.sort)]
-            return state.change(sort=titles[(titles.index(view.sort) + 1) % len(titles)] if view.sort in titles else "")
-        names = {self.identity(row) for row in self.rows(state, view)}
+            titles = ["", *dict.fromkeys(column.title for column, _, _ in self._laid(state) if column.sort)]
+            return state.change(sort=titles[(titles.index(view.sort) + 1) % len(titles)] if view.sort in titles else "", descending=False)
+        rows = self.rows(state, view)
         if command == "mark-all":
-            return state.change(marked=frozenset() if names <= view.marked else view.marked | names)
-        if view.chosen is None:
+            return state.change(marked=frozenset() if view.marked else frozenset(map(self.identity, rows)))
+        if not rows:
             return state
-        state = state.change(marked=view.marked ^ {view.chosen})
-        return self._moved(state, view.cursor + 1)
+        here = self.identity(rows[view.cursor])
+        return self._moved(state.change(marked=view.marked ^ {here}), view.cursor + 1)
 
     def _sorted_at(self, state: State, x: int) -> State:
-        place = 2
-        for column, columns in zip(*self._widths(state, state.columns), strict=True):
-            if place <= x < place + columns + 1 and column.sort:
-                again = state.view.sort == column.title
-                return state.change(sort=column.title, descending=again and not state.view.descending)
-            place += columns + 1
-        return state
+        column = table.column_at(self._laid(state), x)
+        if column is None or column.sort is None:
+            return state
+        again = state.view.sort == column.title
+        return state.change(sort=column.title, descending=again and not state.view.descending)
 
     # ---- drawing ------------------------------------------------------------------------------------------------
 
-    def _widths(self, state: State, room: int) -> tuple[list[Column], list[int]]:
-        columns = [column for column in self.columns if room >= column.least]
-        fixed = sum(column.columns + 1 for column in columns) + 2
-        flexible = [column for column in columns if not column.columns]
-        share = max((room - fixed) // len(flexible), 4) if flexible else 0
-        return columns, [column.columns or share for column in columns]
+    def _laid(self, state: State) -> table.Laid:
+        return table.laid(self.shown_columns(state.view), state.columns)
 
     def draw(self, area: Area, state: State, view: View) -> None:
         rows = self.rows(state, view)
         self._draw_title(area, state, view, len(rows))
         self.above(area.part(0, 1, lines=self.headroom), state, view)
-        columns, widths = self._widths(state, area.columns)
-        self._draw_head(area.part(0, 1 + self.headroom), view, columns, widths, state)
+        places = self._laid(state)
+        table.draw_head(area.part(0, 1 + self.headroom), places, view.sort, view.descending, state.ascii_only)
         body = area.part(0, 2 + self.headroom)
         for line, row in enumerate(rows[view.top : view.top + body.lines]):
-            self._draw_row(body, line, state, row, columns, widths)
+            table.draw_row(body, line, places, state, row)
             self._tint(body, line, view, row, view.top + line == view.cursor)
         if not rows:
             self._draw_empty(body, state, view)
 
     def _draw_title(self, area: Area, state: State, view: View, count: int) -> None:
         x = area.put(0, 0, f" {self.title} ", "title")
-        x = area.put(x, 0, f"{count:,}", "accent")
-        document = state.document(self.want(view))
-        if isinstance(document, Mapping) and document.get("next_cursor"):
-            x = area.put(x, 0, "+ newest", "dim")
-        if view.query:
-            x = area.put(x + 1, 0, f"/{view.query}", "warn")
-        if view.marked:
-            x = area.put(x + 1, 0, f"{len(view.marked):,} marked", "special")
-        if view.follow:
-            x = area.put(x + 1, 0, "following", "ok")
-        said = self.note(state, view)
-        if said:
-            area.put(x + 2, 0, said, "dim")
-
-    def _draw_head(self, area: Area, view: View, columns: Sequence[Column], widths: Sequence[int], state: State) -> None:
-        x = 2
-        for column, room in zip(columns, widths, strict=True):
-            arrow = (("v" if view.descending else "^") if state.ascii_only else ("▼" if view.descending else "▲")) if view.sort == column.title else ""
-            area.put(x, 0, text.pad(text.fit(column.title.upper() + arrow, room), room, column.align), "dim", room)
-            x += room + 1
-
-    def _draw_row(self, area: Area, line: int, state: State, row: Row, columns: Sequence[Column], widths: Sequence[int]) -> None:
-        x = 2
-        for column, room in zip(columns, widths, strict=True):
-            shown, style = column.get(state, row)
-            shown = text.fit(text.clean(shown), room)
-            area.put(x, line, text.pad(shown, room, column.align) if column.align == ">" else shown, style, room)
-            x += room + 1
+        first = len(view.pages) * self.limit
+        x = area.put(x, 0, f"{first + 1:,} to {first + count:,}" if view.pages and count else f"{count:,}", "accent") + 1
+        answer = state.answer(self.page_want(view))
+        more = isinstance(answer.document, Mapping) and answer.document.get("next_cursor") is not None
+        parts: list[tuple[str, str]] = [(self.note(state, view) or ("newest; ] goes on" if more and self.limit else ""), "dim")]
+        parts += [(f"/{view.query}" if view.query else "", "warn"), (f"{len(view.marked):,} marked" if view.marked else "", "special")]
+        parts += [("following" if view.follow else "", "ok"), (answer.problem if answer.problem and count else "", "bad")]
+        stale = state.stale(self.page_want(view))
+        parts.append((f"{text.age(stale)} old" if stale is not None else "", "bad"))
+        for said, style in parts:
+            if said:
+                x = area.put(x, 0, said, style) + 2
 
     def _tint(self, area: Area, line: int, view: View, row: Row, here: bool) -> None:
         marked = self.identity(row) in view.marked
@@ -234,7 +261,7 @@ class Listing:
             area.tint(line, "@cursor")
 
     def _draw_empty(self, area: Area, state: State, view: View) -> None:
-        answer = state.answer(self.want(view))
+        answer = state.answer(self.page_want(view))
         if answer.problem:
             area.put(2, 1, answer.problem, "bad")
         elif answer.document is None:
@@ -253,6 +280,11 @@ _MOVES: dict[str, Callable[[int, int], int]] = {
 }
 
 
+def _are_same(before: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
+    """Texts and numbers by their value; documents, which never change, by being the same one."""
+    return len(before) == len(now) and all(a is b or (isinstance(a, str | int) and a == b) for a, b in zip(before, now, strict=True))
+
+
 def _place(rows: Sequence[Row], identity: Callable[[Row], str], view: View) -> int:
     """Where the selected row is now; where it was when it is gone."""
     if view.chosen is not None:
@@ -264,12 +296,4 @@ def _place(rows: Sequence[Row], identity: Callable[[Row], str], view: View) -> i
     return min(view.cursor, max(len(rows) - 1, 0))
 
 
-def _sortable(value: Any) -> tuple[int, Any]:
-    """None after everything else; numbers before texts."""
-    if value is None:
-        return (2, 0)
-    return (0, value) if isinstance(value, int | float) else (1, str(value))
-
-
-def reset_selection(view: View) -> View:
-    return replace(view, cursor=0, top=0, chosen=None)
+__all__ = ["Column", "Listing", "Row"]

@@ -5,10 +5,13 @@ from urllib.parse import quote
 
 from console import prompts, text
 from console.keys import Key
+from console.messages import Act, Want
 from console.moving import goto
+from console.screens.jobs import age_of
 from console.screens.listing import Column, Listing, Row
 from console.screens.screen import Outcome
-from console.state import Act, Question, State, View, Want
+from console.state import State, View, sure
+from console.wants import QUEUES
 from console.widgets.graphs import bar
 
 
@@ -17,7 +20,15 @@ def _load(queue: Row, ascii_only: bool) -> tuple[str, str]:
     if not limit:
         return "no limit", "faint"
     full = queue["running"] / limit
-    return f"{bar(full, 8, ascii_only=ascii_only)} {queue['running']}/{limit}", "warn" if full >= 1 else "dim"
+    return f"{bar(full, 8, ascii_only=ascii_only)} {full * 100:.0f} %", "warn" if full >= 1 else "dim"
+
+
+def _oldest(queue: Row) -> str:
+    return "-" if queue["oldest_age_seconds"] is None else text.age(queue["oldest_age_seconds"])
+
+
+def _running(queue: Row) -> str:
+    return f"{queue['running']}/{queue['max_running']}" if queue.get("max_running") else text.count(queue["running"])
 
 
 def _held(queue: Row) -> tuple[str, str]:
@@ -27,12 +38,10 @@ def _held(queue: Row) -> tuple[str, str]:
     return "open", "ok"
 
 
-def _workers(queue: Row) -> tuple[str, str]:
-    seen = queue.get("workers_seen", queue.get("workers"))
-    if seen is None:
-        return "", "dim"
-    number = len(seen) if isinstance(seen, list) else seen
-    return str(number), "dim" if number else "bad"
+def _workers(state: State, queue: Row) -> tuple[str, str]:
+    """How many workers the queue has seen, and how long ago the last."""
+    seen = queue.get("workers_seen") or ()
+    return (f"{len(seen)}, {age_of(state, seen[0]['seen_at'])} ago", "dim") if seen else ("none seen", "warn" if queue["depth"] else "faint")
 
 
 class Queues(Listing):
@@ -46,28 +55,28 @@ class Queues(Listing):
     columns = (
         Column("queue", lambda state, queue: (queue["name"], "title"), 18, sort=lambda queue: queue["name"]),
         Column("depth", lambda state, queue: (text.count(queue["depth"]), "info" if queue["depth"] else "faint"), 9, ">", sort=lambda q: q["depth"]),
-        Column("oldest", lambda state, queue: (text.duration(queue["oldest_age_seconds"]), "dim"), 10, ">", sort=lambda q: q["oldest_age_seconds"]),
-        Column("running", lambda state, queue: (text.count(queue["running"]), "active" if queue["running"] else "faint"), 8, ">", sort=lambda q: q["running"]),
+        Column("oldest", lambda state, queue: (_oldest(queue), "dim"), 10, ">", sort=lambda q: q["oldest_age_seconds"]),
+        Column("running", lambda state, queue: (_running(queue), "active" if queue["running"] else "faint"), 8, ">", sort=lambda q: q["running"]),
         Column("load", lambda state, queue: _load(queue, state.ascii_only), 18, least=100),
         Column("rate", lambda state, queue: (f"{queue['rate_per_second']:g}/s" if queue.get("rate_per_second") else "", "dim"), 8, ">", least=90),
-        Column("workers", lambda state, queue: _workers(queue), 7, ">", least=90),
+        Column("workers seen", lambda state, queue: _workers(state, queue), 20, least=90),
         Column("state", lambda state, queue: _held(queue)),
     )
 
     def want(self, view: View) -> Want:
-        return Want("/v1/queues")
+        return QUEUES
 
     def identity(self, row: Row) -> str:
         return str(row["name"])
 
     def open(self, state: State, row: Row) -> Outcome | None:
-        return goto(state, "jobs", query=f"queue:{row['name']} state:queued", cursor=0, top=0, chosen=None), ()
+        return goto(state, "jobs", query=f"queue:{row['name']} state:queued"), ()
 
     def act(self, state: State, command: str, rows: list[Row]) -> Outcome | None:
         if command == "jobs" and rows:
-            return goto(state, "jobs", query=f"queue:{rows[0]['name']}", cursor=0, top=0, chosen=None), ()
+            return goto(state, "jobs", query=f"queue:{rows[0]['name']}"), ()
         if command == "resume" and rows:
-            return state, tuple(Act("POST", _path(row, "resume"), {}, f"{row['name']} goes on", f"resume {row['name']}") for row in rows if row["paused"])
+            return state, tuple(Act("POST", _path(row, "resume"), {}, "goes on", str(row["name"])) for row in rows if row["paused"])
         return _ask_reason(state, rows) if command == "pause" and rows else None
 
 
@@ -80,7 +89,7 @@ def _ask_reason(state: State, rows: list[Row]) -> Outcome:
 
     def then(state: State, reason: str) -> Outcome:
         body = {"reason": reason} if reason else {}
-        acts = tuple(Act("POST", _path(row, "pause"), body, f"{row['name']} is paused", f"pause {row['name']}") for row in rows)
-        return replace(state, question=Question(f"Pause {names}? Nothing of it starts until somebody resumes it.", acts)), ()
+        acts = tuple(Act("POST", _path(row, "pause"), body, "is paused", str(row["name"])) for row in rows)
+        return replace(state, question=sure(f"Pause {names}? Nothing of it starts until somebody resumes it.", acts)), ()
 
     return prompts.ask(state, f"why is {names} paused (may be empty)?", then), ()

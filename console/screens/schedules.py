@@ -6,18 +6,17 @@ from typing import Any
 from urllib.parse import quote
 
 from console import text
-from console.completion import TASKS
 from console.keys import Key
+from console.messages import Act, Acted, Want
 from console.moving import goto
 from console.screens.filling import Filling
 from console.screens.listing import Column, Listing, Row
 from console.screens.screen import Outcome
-from console.state import Act, Acted, Question, State, View, Want
+from console.state import State, View, sure
+from console.wants import QUEUES, SCHEDULES, TASKS
 from console.widgets.form import Form, Section
 from contracts.times import MICROSECONDS, from_rfc3339
 
-SCHEDULES = Want("/v1/schedules", every=2.0)
-SAVED = "save the schedule"
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["name", "type"],
@@ -28,12 +27,12 @@ SCHEMA: dict[str, Any] = {
         "timezone": {"type": "string", "default": "UTC", "description": "Of the cron expression, such as Europe/Oslo."},
         "overlap": {"type": "string", "enum": ["skip", "queue"], "default": "skip", "description": "While the last job has not ended: skip, or queue another."},
         "misfires": {"type": "string", "enum": ["one", "all", "none"], "default": "one", "description": "Runs that were missed: one, all or none of them."},
-        "type": {"type": "string", "minLength": 1, "description": "The task type."},
-        "payload": {"type": "object", "description": "The payload, as JSON."},
+        "type": {"type": "string", "description": "The task type."},
         "queue": {"type": "string", "description": "The queue; by default the task's own."},
         "priority": {"type": "integer", "minimum": 0, "maximum": 9, "description": "9 starts first, 0 last."},
     },
 }
+TEMPLATE = ("type", "queue", "priority")
 OWN = ("cron", "every_seconds", "timezone", "overlap", "misfires")
 
 
@@ -41,8 +40,8 @@ def in_time(state: State, instant: str | None) -> str:
     """`in 4 m`, `2 h ago`; a dash for none."""
     if not instant:
         return "-"
-    seconds = round(from_rfc3339(instant) / MICROSECONDS - state.wall)
-    return f"in {text.duration(seconds)}" if seconds >= 0 else f"{text.duration(-seconds)} ago"
+    seconds = from_rfc3339(instant) / MICROSECONDS - state.clock
+    return f"in {text.age(seconds)}" if seconds >= 1 else "now" if seconds > -1 else f"{text.age(-seconds)} ago"
 
 
 def _last(state: State, schedule: Row) -> tuple[str, str]:
@@ -70,12 +69,12 @@ class Schedules(Listing):
         Key(("J",), "job", "last job", "Open the last job that it made."),
     )
     columns = (
-        Column("schedule", lambda state, schedule: (schedule["name"], "title"), 18, sort=lambda s: s["name"]),
+        Column("schedule", lambda state, schedule: (schedule["name"], "title"), 22, sort=lambda s: s["name"]),
         Column("when", lambda state, schedule: (schedule["in_words"], ""), sort=lambda s: s["in_words"]),
         Column("task", lambda state, schedule: (schedule["template"]["type"], "dim"), 18, least=100),
-        Column("next", lambda state, schedule: _next(state, schedule), 22, sort=lambda s: s.get("next_at") or "~"),
-        Column("last", lambda state, schedule: _last(state, schedule), 26, least=90, sort=lambda s: s.get("last_at") or ""),
-        Column("by", lambda state, schedule: (schedule["declared_by"], "faint"), 7, least=120),
+        Column("next", lambda state, schedule: _next(state, schedule), 16, sort=lambda s: s.get("next_at") or "~"),
+        Column("last", lambda state, schedule: _last(state, schedule), 24, least=90, sort=lambda s: s.get("last_at") or ""),
+        Column("by", lambda state, schedule: (schedule["declared_by"], "dim"), 7, least=140),
     )
 
     def want(self, view: View) -> Want:
@@ -88,7 +87,7 @@ class Schedules(Listing):
         return [row for row in super().source(state, view) if view.query.lower() in f"{row['name']} {row['in_words']} {row['template']['type']}".lower()]
 
     def open(self, state: State, row: Row) -> Outcome | None:
-        return goto(state, "jobs", query=f"schedule:{row['name']}", cursor=0, top=0, chosen=None), ()
+        return goto(state, "jobs", query=f"schedule:{row['name']}"), ()
 
     def command(self, state: State, command: str, key: str) -> Outcome | None:
         if command == "new":
@@ -106,9 +105,9 @@ class Schedules(Listing):
         names = ", ".join(str(row["name"]) for row in rows)
         past = {"run": "was run", "pause": "is paused", "resume": "goes on", "delete": "is deleted"}[command]
         method = "DELETE" if command == "delete" else "POST"
-        acts = tuple(Act(method, path(row["name"], "" if command == "delete" else command), None if command == "delete" else {}, f"{row['name']} {past}",
-                         f"{command} {row['name']}") for row in rows)  # fmt: skip
-        return replace(state, question=Question(f"{command.capitalize()} {names}?", acts)), ()
+        body: dict[str, Any] | None = None if command == "delete" else {}
+        acts = tuple(Act(method, path(row["name"], "" if command == "delete" else command), body, past, str(row["name"])) for row in rows)
+        return replace(state, question=sure(f"{command.capitalize()} {names}?", acts)), ()
 
 
 def path(name: Any, action: str = "") -> str:
@@ -116,43 +115,65 @@ def path(name: Any, action: str = "") -> str:
 
 
 class ScheduleForm(Filling):
-    """A schedule's fields; `subject` is the one that is changed, none for a new one."""
+    """A schedule's fields, and the payload by the schema of its task; `subject` is the one that is changed, none for a new one."""
 
     name = "schedule"
     title = "Schedule"
     verb = "Save"
 
     def wants(self, state: State, view: View) -> Sequence[Want]:
-        return (SCHEDULES, TASKS)
+        return (SCHEDULES, TASKS, QUEUES)
+
+    @staticmethod
+    def _found(state: State, view: View) -> Row | None:
+        return next((row for row in state.items(SCHEDULES) if row["name"] == view.subject), None)
 
     def begin(self, state: State, view: View) -> Form | None:
-        if state.document(SCHEDULES) is None:
+        if any(state.document(want) is None for want in self.wants(state, view)):
             return None
-        section = (Section("schedule", "Schedule", SCHEMA),)
-        found = next((row for row in state.items(SCHEDULES) if row["name"] == view.subject), None)
-        return Form.of(section, {"schedule": filled(found)}) if found is not None else Form.of(section)
+        found = self._found(state, view)
+        if found is None:
+            return Form.of(_sections(state, ""))
+        documents = {"schedule": filled(found), "payload": found["template"].get("payload") or {}}
+        return Form.of(_sections(state, str(found["template"]["type"])), documents)
+
+    def settle(self, state: State) -> State:
+        """The payload's fields follow the task that is chosen."""
+        state = super().settle(state)
+        form = state.view.local
+        if not isinstance(form, Form):
+            return state
+        sections = _sections(state, form.line(("schedule", "type")).text)
+        return state if sections[1].schema == form.sections[1].schema else state.change(local=replace(form, sections=sections))
 
     def about(self, state: State, view: View) -> tuple[str, str]:
-        found = next((row for row in state.items(SCHEDULES) if row["name"] == view.subject), None)
+        found = self._found(state, view)
         return view.subject or "new", found["in_words"] if found else "A cron expression, or so many seconds; and the job that it makes."
 
     def submit(self, state: State, form: Form) -> Outcome:
-        given = form.document("schedule")[0]
-        template = {name: given[name] for name in ("type", "payload", "queue", "priority") if name in given}
-        body = {name: given[name] for name in OWN if name in given} | {"template": {"payload": {}, **template}}
-        return state.said("Saving ...", "dim", 3.0), (Act("PUT", path(given["name"]), body, SAVED, given["name"]),)
+        given, found = form.document("schedule")[0], self._found(state, state.view)
+        template = {**(found["template"] if found else {}), **{name: given[name] for name in TEMPLATE if name in given}}
+        body = {name: given[name] for name in OWN if name in given} | {"template": {**template, "payload": form.document("payload")[0]}}
+        act = Act("PUT", path(given["name"]), body, about=given["name"], asker=self.name)
+        return state.said("Saving ...", "dim", 3.0), (act,)
 
-    def acted(self, state: State, message: Acted) -> Outcome | None:
-        if message.act.said != SAVED:
-            return None
+    def acted(self, state: State, message: Acted) -> Outcome:
         if message.problem is not None:
-            words = "; ".join(f"{pointer} {detail}" for pointer, detail in message.faults)
-            return state.said(f"{message.problem} {words}".strip(), "bad", 12.0), ()
-        return replace(state, views=state.views[:-1]).said(f"{message.act.about} is saved: {message.document.get('in_words', '')}"), ()
+            return self.refused(state, message, "schedule")
+        state = state.said(f"{message.act.about} is saved: {message.document.get('in_words', '')}")
+        return (replace(state, views=state.views[:-1]) if state.view.screen == self.name else state), ()
+
+
+def _sections(state: State, task_type: str) -> tuple[Section, Section]:
+    task = next((task for task in state.items(TASKS) if task["type"] == task_type), None)
+    types, queues = [task["type"] for task in state.items(TASKS)], [queue["name"] for queue in state.items(QUEUES)]
+    fields = {**SCHEMA["properties"], "type": {**SCHEMA["properties"]["type"], "enum": types}, "queue": {**SCHEMA["properties"]["queue"], "enum": queues}}
+    payload = task["schema"] if task is not None else {"type": "object"}
+    return Section("schedule", "Schedule", {**SCHEMA, "properties": fields}), Section("payload", "Payload", payload)
 
 
 def filled(schedule: Mapping[str, Any]) -> dict[str, Any]:
-    """A schedule's document as the form has it; the payload as JSON text of one field."""
+    """A schedule's document as the form has it, without the payload."""
     template = schedule["template"]
     own = {name: schedule[name] for name in ("name", *OWN) if schedule.get(name) is not None}
-    return own | {name: template[name] for name in ("type", "payload", "queue", "priority") if name in template}
+    return own | {name: template[name] for name in TEMPLATE if name in template}

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from console.keys import Key
-from console.state import Effect, Pressed, State, View, Want
+from console.messages import Effect, Pressed, Want
+from console.state import State, View
 from console.widgets.canvas import Area
 
 Outcome = tuple[State, tuple[Effect, ...]]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from console.text import ELLIPSIS, clean, fit, width
 
+LIKENESS = {ELLIPSIS: "~", "µ": "u", "·": ".", "–": "-", "—": "-", "\u00a0": " "}
 Span = tuple[str, str]  # text and the name of its style (see theme.py)
 
 
@@ -24,6 +25,16 @@ class Canvas:
 
     def area(self) -> "Area":
         return Area(self, 0, 0, self.columns, self.lines)
+
+    def to_ascii(self) -> None:
+        """For terminals without Unicode: what has no likeness in ASCII becomes a question mark, as wide as it was."""
+        for cells in self.cells:
+            for x, cell in enumerate(cells):
+                if not cell.isascii():
+                    following = cells[x + 1 : x + 2] == [""]
+                    cells[x] = LIKENESS.get(cell, "?")
+                    if following:
+                        cells[x + 1] = "?"
 
 
 class Area:

@@ -4,18 +4,18 @@ A form has sections, each a schema and a document. Paths begin with the section'
 What is typed is kept as text; a field left empty is left out of the document.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any
 
-from console.payloads import BadArgument, properties, resolved, types_of, value_of
+from console.payloads import BadArgument
+from console.widgets import fields as making
+from console.widgets.fields import Field, Path, Schema
 from console.widgets.line import Line
 from contracts import strict_json
 
-Path = tuple[str | int, ...]
-Schema = Mapping[str, Any]
-DEEPEST = 8
+MOVES = {"up": -1, "shift-tab": -1, "down": 1, "tab": 1, "enter": 1}
+PAGE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,42 +26,18 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """`kind`: text, number, flag, choice, json, group (an object's heading), list (a list's heading)."""
-
-    path: Path
-    label: str
-    kind: str
-    schema: Schema
-    required: bool = False
-    depth: int = 0
-    choices: tuple[str, ...] = ()
-
-    @property
-    def is_secret(self) -> bool:
-        return self.schema.get("x-secret") is True
-
-    @property
-    def help(self) -> str:
-        """What the schema says of it: description, default, bounds."""
-        said = [str(self.schema.get("description") or "")]
-        if "default" in self.schema:
-            said.append(f"default {strict_json.dumps_text(self.schema['default'])}")
-        bounds = [f"{word} {self.schema[key]}" for key, word in _BOUNDS.items() if key in self.schema]
-        return "; ".join(part for part in (*said, ", ".join(bounds)) if part)
-
-
-_BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below", "minLength": "from characters",
-           "maxLength": "up to characters", "minItems": "from items", "maxItems": "up to items"}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
 class Form:
-    """`texts` is what was typed, by path; `lengths` the number of items of each list; `at` the index of the current field."""
+    """`texts` is what was typed, by path; `lengths` the number of items of each list; `at` the index of the current field.
+
+    `unknown` names what a document held that its schema does not know, by the path of the object; `refused` is what the
+    server said of fields, until they are changed.
+    """
 
     sections: tuple[Section, ...]
     texts: Mapping[Path, Line] = field(default_factory=dict)
     lengths: Mapping[Path, int] = field(default_factory=dict)
+    unknown: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
+    refused: Mapping[Path, str] = field(default_factory=dict)
     at: int = 0
 
     # ---- fields -------------------------------------------------------------------------------------------------
@@ -69,25 +45,8 @@ class Form:
     def fields(self) -> list[Field]:
         found: list[Field] = []
         for section in self.sections:
-            found += self._of_object(section.schema, section.schema, (section.name,), 0)
+            found += making.of_object(section.schema, section.schema, (section.name,), self.lengths, self.unknown)
         return found
-
-    def _of_object(self, schema: Schema, root: Schema, path: Path, depth: int) -> Iterator[Field]:
-        required = set(schema.get("required") or ())
-        for name, part in properties({**schema, "$defs": root.get("$defs", {})}).items():
-            yield from self._of(resolved(part, root), root, (*path, name), name, name in required, depth)
-
-    def _of(self, schema: Schema, root: Schema, path: Path, label: str, required: bool, depth: int) -> Iterator[Field]:
-        kinds, items = types_of(schema) - {"null"}, schema.get("items")
-        if kinds == {"object"} and schema.get("properties") and depth < DEEPEST:
-            yield Field(path, label, "group", schema, required, depth)
-            yield from self._of_object(schema, root, path, depth + 1)
-        elif kinds == {"array"} and isinstance(items, Mapping) and depth < DEEPEST:
-            yield Field(path, label, "list", schema, required, depth)
-            for index in range(self.lengths.get(path, 0)):
-                yield from self._of(resolved(items, root), root, (*path, index), f"{index + 1}.", True, depth + 1)
-        else:
-            yield Field(path, label, _kind(schema, kinds), schema, required, depth, _choices(schema, required))
 
     @property
     def current(self) -> Field | None:
@@ -101,15 +60,14 @@ class Form:
 
     def press(self, key: str) -> "Form | None":
         """The form after a key; None for a key that means nothing here."""
-        fields = self.fields()
-        if key in ("up", "shift-tab", "down", "tab", "enter"):
-            step = -1 if key in ("up", "shift-tab") else 1
-            return replace(self, at=min(max(self.at + step, 0), len(fields)))  # one past the last is the button
+        if key in MOVES or key in ("pgup", "pgdn"):
+            step = MOVES.get(key) or (PAGE if key == "pgdn" else -PAGE)
+            return replace(self, at=min(max(self.at + step, 0), len(self.fields())))  # one past the last is the button
         here = self.current
         if here is None:
             return None
         if here.kind == "list":
-            return self._resized(here.path, {"+": 1, "right": 1, "-": -1, "left": -1}.get(key))
+            return self._resized(here.path, {"+": 1, "right": 1, "space": 1, "-": -1, "left": -1}.get(key))
         if key == "ctrl-d" and (item := _item_of(here.path)) is not None:
             return self._without(item)
         if here.kind in ("flag", "choice"):
@@ -119,10 +77,13 @@ class Form:
 
     def paste(self, text: str) -> "Form":
         here = self.current
-        return self.typed(here.path, self.line(here.path).insert(text)) if here is not None and here.kind in ("text", "number", "json") else self
+        if here is None or here.kind not in ("text", "number", "json"):
+            return self
+        return self.typed(here.path, self.line(here.path).insert(text, lines=here.kind == "text"))
 
     def typed(self, path: Path, line: Line) -> "Form":
-        return replace(self, texts={**self.texts, path: line})
+        refused = {at: fault for at, fault in self.refused.items() if at != path}
+        return replace(self, texts={**self.texts, path: line}, refused=refused)
 
     def _resized(self, path: Path, step: int | None) -> "Form | None":
         if step is None:
@@ -143,8 +104,9 @@ class Form:
 
         texts = {to: line for p, line in self.texts.items() if (to := moved(p)) is not None}
         lengths = {to: count for p, count in self.lengths.items() if (to := moved(p)) is not None}
+        unknown = {to: names for p, names in self.unknown.items() if (to := moved(p)) is not None}
         lengths[path] = max(self.lengths.get(path, 1) - 1, 0)
-        shorter = replace(self, texts=texts, lengths=lengths)
+        shorter = replace(self, texts=texts, lengths=lengths, unknown=unknown, refused={})
         return replace(shorter, at=min(shorter.at, len(shorter.fields())))
 
     def _turned(self, here: Field, step: int | None, key: str) -> "Form | None":
@@ -168,95 +130,87 @@ class Form:
                 continue
             if entry.kind in ("group", "list"):
                 if entry.kind == "list" and (self.lengths.get(entry.path) or entry.required):
-                    _put(whole, entry.path[1:], [])
+                    making.put(whole, entry.path[1:], [])
+                elif entry.kind == "group" and entry.required:
+                    making.put(whole, entry.path[1:], {})
                 continue
             text = self.line(entry.path).text
             if not text:
                 continue
             try:
-                _put(whole, entry.path[1:], _value(text, entry))
+                making.put(whole, entry.path[1:], making.value(text, entry))
             except BadArgument as error:
                 wrong[entry.path] = str(error).partition(": ")[2] or str(error)
         return whole, wrong
 
-    def faults(self) -> dict[Path, str]:
-        """path -> what is wrong there, by the types and by the schema."""
-        from contracts import validation  # a tenth of a second, which only a form costs
+    def faults(self) -> Mapping[Path, str]:
+        """path -> what is wrong there, by the types, by the schema, and by what the server said."""
+        return _faults_of(self)
+
+    def with_refusal(self, section: str, faults: Sequence[tuple[str, str]]) -> tuple["Form", list[str]]:
+        """The form with what the server said at its fields (JSON Pointers in a section's document), and what fits none."""
+        pointers = self._pointers(section)
+        placed = {path: words for pointer, words in faults if (path := _nearest(pointer, pointers)) is not None}
+        rest = [f"{pointer} {words}".strip() for pointer, words in faults if _nearest(pointer, pointers) is None]
+        return replace(self, refused={**self.refused, **placed}), rest
+
+    def _pointers(self, section: str) -> dict[str, Path]:
         from contracts.wording import pointer_of
+
+        return {pointer_of(entry.path[1:]): entry.path for entry in self.fields() if entry.path[0] == section}
+
+    def found_faults(self) -> dict[Path, str]:
+        from contracts import validation  # a tenth of a second, which only a form costs
 
         found: dict[Path, str] = {}
         for section in self.sections:
             document, wrong = self.document(section.name)
-            pointers = {pointer_of(entry.path[1:]): entry.path for entry in self.fields() if entry.path[0] == section.name}
+            pointers = self._pointers(section.name)
             for fault in validation.faults(dict(section.schema), document):
-                path = _nearest(fault.pointer, pointers) or (section.name,)
-                found.setdefault(path, fault.message)
+                found.setdefault(_nearest(fault.pointer, pointers) or (section.name,), fault.message)
             found.update(wrong)
-        return found
+        return {**found, **self.refused}
+
+    # ---- filled -------------------------------------------------------------------------------------------------
 
     @classmethod
     def of(cls, sections: Sequence[Section], documents: Mapping[str, Any] | None = None) -> "Form":
-        """A form filled with documents, section by section."""
+        """A form filled with documents, section by section. What a schema does not know gets a field all the same."""
         form = cls(tuple(sections))
         for name, document in (documents or {}).items():
             form = form._filled((name,), document)
         return form
 
     def _filled(self, path: Path, value: Any) -> "Form":
-        form = self
-        if any(entry.path == path and entry.kind == "json" for entry in self.fields()):
-            return self.typed(path, Line.of(strict_json.dumps_text(value)))
+        entry = next((entry for entry in self.fields() if entry.path == path), None)
+        if entry is not None and entry.kind not in ("group", "list"):
+            return self._valued(entry, value)
         if isinstance(value, Mapping):
+            declared = {entry.path[-1] for entry in self.fields() if entry.path[:-1] == path}
+            names = tuple(str(name) for name in value if name not in declared)
+            form = replace(self, unknown={**self.unknown, path: names}) if names else self
             for name, part in value.items():
                 form = form._filled((*path, name), part)
             return form
         if isinstance(value, list):
-            form = replace(form, lengths={**form.lengths, path: len(value)})
+            form = replace(self, lengths={**self.lengths, path: len(value)})
             for index, part in enumerate(value):
                 form = form._filled((*path, index), part)
             return form
-        return form.typed(path, Line.of(value if isinstance(value, str) else strict_json.dumps_text(value)))
+        return self.typed(path, Line.of(value if isinstance(value, str) else strict_json.dumps_text(value)))
+
+    def _valued(self, entry: Field, value: Any) -> "Form":
+        plain = isinstance(value, str) and (entry.kind in ("text", "choice") or not making.reads_as_json(value))
+        return self.typed(entry.path, Line.of(value if plain else strict_json.dumps_text(value)))
 
 
-def _kind(schema: Schema, kinds: set[str]) -> str:
-    if isinstance(schema.get("enum"), list):
-        return "choice"
-    if kinds == {"boolean"}:
-        return "flag"
-    if kinds and kinds <= {"integer", "number"}:
-        return "number"
-    return "text" if kinds == {"string"} else "json"
+_last: list[tuple[Form, dict[Path, str]]] = []  # a frame asks several times for the faults of one and the same form
 
 
-def _choices(schema: Schema, required: bool) -> tuple[str, ...]:
-    values = schema["enum"] if isinstance(schema.get("enum"), list) else [True, False] if types_of(schema) - {"null"} == {"boolean"} else []
-    texts = tuple(value if isinstance(value, str) else strict_json.dumps_text(value) for value in values)
-    return texts if required or not texts else ("", *texts)
-
-
-def _value(text: str, entry: Field) -> Any:
-    if entry.kind == "choice":
-        return next((v for v in entry.schema["enum"] if (v if isinstance(v, str) else strict_json.dumps_text(v)) == text), text)
-    return value_of(text, entry.schema, entry.label)
-
-
-def _put(whole: Any, path: Path, value: Any) -> None:
-    """Sets a value deep in a document, making objects and lists on the way."""
-    for part, following in pairwise(path):
-        fresh: Any = [] if isinstance(following, int) else {}
-        if isinstance(part, int):
-            while len(whole) <= part:
-                whole.append(None)
-            if whole[part] is None:
-                whole[part] = fresh
-            whole = whole[part]
-        else:
-            whole = whole.setdefault(part, fresh)
-    last = path[-1]
-    if isinstance(last, int):
-        while len(whole) <= last:
-            whole.append(None)
-    whole[last] = value
+def _faults_of(form: Form) -> Mapping[Path, str]:
+    if not _last or _last[0][0] is not form:
+        _last[:] = [(form, form.found_faults())]
+    return _last[0][1]
 
 
 def _item_of(path: Path) -> Path | None:

@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 
 from console.text import clean, width
 
+BREAK = "⏎"  # a line break, where it is shown
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The text and the caret, counted in characters from 0."""
+    """The text and the caret, counted in characters from 0. A text that was not typed may hold line breaks."""
 
     text: str = ""
     caret: int = 0
@@ -17,8 +19,9 @@ class Line:
     def of(cls, text: str) -> "Line":
         return cls(text, len(text))
 
-    def insert(self, text: str) -> "Line":
-        text = clean(text)
+    def insert(self, text: str, *, lines: bool = False) -> "Line":
+        """Harmless text at the caret; with `lines` its line breaks stay."""
+        text = clean(text, lines=lines)
         return Line(self.text[: self.caret] + text + self.text[self.caret :], self.caret + len(text))
 
     def press(self, key: str) -> "Line | None":
@@ -31,14 +34,21 @@ class Line:
         return edit(self) if edit else None
 
     def shown(self, columns: int) -> tuple[str, int]:
-        """The part that fits into `columns` around the caret, and the caret's column in it."""
-        start = 0
-        while width(self.text[start : self.caret]) > max(columns - 1, 0):
-            start += 1
-        text = self.text[start:]
-        while width(text) > columns:
-            text = text[:-1]
-        return text, width(self.text[start : self.caret])
+        """The part that fits into `columns` around the caret, and the caret's column in it. Only that part is looked at."""
+        start, used = self.caret, 0
+        while start > 0 and (step := width(_visible(self.text[start - 1]))) + used <= max(columns - 1, 0):
+            start, used = start - 1, used + step
+        caret, said = used, _visible(self.text[start : self.caret])
+        for character in self.text[self.caret : self.caret + columns]:
+            used += width(_visible(character))
+            if used > columns:
+                break
+            said += _visible(character)
+        return said, caret
+
+
+def _visible(text: str) -> str:
+    return text if text.isprintable() else clean(text.replace("\n", BREAK))
 
 
 def _word_left(line: Line) -> int:

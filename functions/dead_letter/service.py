@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 from contracts import validation
 from contracts.errors import BrokerUnavailable, Conflict, ContractViolation, Fault, ObservatoryError, Passing
 from contracts.event import Event
+from eventing.outcomes import NO_ANSWER
 from functions.runtime.dead_letters import ADDED, STRUCTURED, Consumer, event_of, letter_of, note_kept, note_not_kept
 from functions.stores.job_store import DeadLetter, JobStore
 
 TRIES = 3
-NO_ANSWER = "-1"  # Knative's code for a connection that failed
 
 
 Deliver = Callable[[str, Event], Awaitable[tuple[int, str]]]
@@ -65,7 +65,7 @@ class DeadLetterKeeper(Consumer):
         status, said = await self.deliver(letter.trigger, event)
         refused = await self._refused_again(letter, event)
         data = self._about(letter) | {
-            "reason": reason, "edited": edited is not None, "replayed_id": event.id, "status": status,
+            "reason": reason, "edited": edited is not None, "replayed_id": event.id, "status": None if status == NO_ANSWER else status,
             "detail": (refused or said)[:1_000] or None, "outcome": "delivered" if 200 <= status < 300 and refused is None else "failed",
         }  # fmt: skip
         await self._store.tell_of_dead_letter(letter_id, "replayed", data, actor)
@@ -124,7 +124,7 @@ def _reason(event: Event) -> str:
     code, place, data = (event.attribute(f"knativeerror{part}") for part in ("code", "dest", "data"))
     if code is None and data is None:
         return "sent here without a reason"
-    answered = "gave no answer" if code == NO_ANSWER else f"answered {code}"
+    answered = "gave no answer" if code == str(NO_ANSWER) else f"answered {code}"
     return f"the subscriber {answered}" + (f" at {_place(place)}" if place else "") + (f": {_text_of(data)}" if data else "")
 
 

@@ -1,194 +1,333 @@
-"""The terminal console's screens as text: pure states, keys in, frames out."""
+"""What the lists and pages of the terminal console do: pure states, keys in, states and frames out."""
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from console import text
+from console.messages import Act, Clicked, Connect, Copy, Happened, Keep, Pressed, Received, Refused, Ticked, Unreached
 from console.render import render
 from console.screens import SCREENS
-from console.state import Act, Clicked, Pressed, Quit, Received, Refused, Resized, State, Ticked, Unreached
+from console.state import State
 from console.update import update, wants
-from tests.console.scenes import JOBS, NOW, job, press, scene, send, typed
-
-SIZES = [(80, 24), (120, 40), (200, 60)]
+from tests.console.scenes import BULK, DOCUMENTS, EVENTS, JOBS, LETTER, NOW, QUEUES, STATS, WALL, command, job, press, scene, send, typed
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("screen", ["dashboard", "jobs"])
-def test_a_screen_shows_what_was_read_at_every_size(screen: str, size: tuple[int, int]) -> None:
-    frame = render(scene(screen, *size)).text()
-    lines = frame.split("\n")
-    assert len(lines) == size[1]
-    assert max(map(text.width, lines)) <= size[0]
-    assert "text.statistics" in frame
-    assert "ValueError: no" in frame
-    assert "its queue is" in frame
-    assert JOBS[0]["id"][-12:] in frame
+def frame(state: State) -> str:
+    return render(state).text()
 
 
-def test_the_dashboard_shows_totals_times_and_queues() -> None:
-    frame = render(scene("dashboard")).text()
-    assert "12,345" in frame
-    assert "41.5/s" in frame
-    assert "400 ms" in frame
-    assert "paused" in frame
-    assert "processor" in frame
+def acts(effects: Any) -> list[tuple[str, str, Any]]:
+    return [(act.method, act.path, act.body) for act in effects if isinstance(act, Act)]
+
+
+def jobs_read(state: State, jobs: list[dict[str, Any]], next_cursor: str | None = None) -> State:
+    return send(state, Received(wants(state)[0], {"items": jobs, "next_cursor": next_cursor}, NOW))
+
+
+# ---- lists ------------------------------------------------------------------------------------------------------
 
 
 def test_enter_opens_the_selected_job_and_escape_goes_back_to_it() -> None:
     state = press(scene("jobs"), "j", "down", "enter")
     assert (state.view.screen, state.view.subject) == ("job", JOBS[2]["id"])
-    assert "Traceback" in render(state).text()
+    assert "Traceback" in frame(state)
     assert press(state, "esc").view.chosen == JOBS[2]["id"]
 
 
 def test_the_selection_stays_on_its_job_when_new_ones_arrive() -> None:
     state = press(scene("jobs"), "down", "down")
-    want = SCREENS["jobs"].wants(state, state.view)[0]
-    fresh = [job(40), job(41), *JOBS]
-    state = send(state, Received(want, {"items": fresh}, NOW + 1))
+    state = jobs_read(state, [job(40), job(41), *JOBS])
     assert (state.view.chosen, state.view.cursor) == (JOBS[2]["id"], 4)
 
 
-def test_a_cancel_is_confirmed_with_its_count_before_it_is_sent() -> None:
-    state = press(scene("jobs"), "m", "m", "c")
-    assert state.question is not None
-    assert "2 jobs" in state.question.text
-    state, effects = update(state, Pressed("y"))
-    assert [effect.path for effect in effects if isinstance(effect, Act)] == [f"/v1/jobs/{found['id']}/cancel" for found in JOBS[:2]]
-    assert "2 under way" in render(state).text()
-
-
-def test_no_leaves_everything_as_it_is() -> None:
-    state, effects = update(press(scene("jobs"), "c"), Pressed("n"))
-    assert (state.question, effects) == (None, ())
-
-
-def test_a_job_that_cannot_be_retried_is_said_so() -> None:
-    state = press(scene("jobs"), "r")
-    assert state.question is None
-    assert "has not failed" in render(state).text()
-
-
-def test_letters_are_text_while_one_types_a_filter() -> None:
-    state = typed(press(scene("jobs"), "/"), "state:failed")
-    assert "state:failed" in render(state).text().split("\n")[-1]
-    state = press(state, "enter")
-    assert state.view.query == "state:failed"
-    assert ("q", "state:failed") in wants(state)[0].query
-
-
-def test_the_palette_goes_to_a_screen_with_a_filter() -> None:
-    state = press(typed(press(scene(), ":"), "jobs state:failed"), "enter")
-    assert (state.view.screen, state.view.query) == ("jobs", "state:failed")
+def test_a_list_stays_at_the_newest_job_until_somebody_moves() -> None:
+    state = jobs_read(scene("jobs"), [job(40), *JOBS])
+    assert state.view.chosen == job(40)["id"]
+    state = jobs_read(press(state, "down", "g"), [job(41), job(40), *JOBS])
+    assert state.view.chosen == job(41)["id"]
+    state = jobs_read(press(state, "down"), [job(42), job(41), job(40), *JOBS])
+    assert (state.view.chosen, state.view.cursor) == (job(40)["id"], 2)
 
 
 def test_sorting_by_a_column_and_turning_it_round() -> None:
     state = press(scene("jobs"), "s")
     assert [row["status"] for row in SCREENS["jobs"].rows(state, state.view)] == sorted(found["status"] for found in JOBS)  # type: ignore[attr-defined]
-    assert "STATE▲" in render(state).text()
-    assert "STATE▼" in render(press(state, "S")).text()
+    assert "STATE▲" in frame(state)
+    assert "STATE▼" in frame(press(state, "S"))
+
+
+def test_a_click_on_a_heading_sorts_and_a_second_one_turns_it_round() -> None:
+    state = scene("jobs")
+    heading = frame(state).split("\n")[2]
+    click = Clicked("press", heading.index("TYPE"), 2)
+    assert (send(state, click).view.sort, send(state, click, click).view.descending) == ("type", True)
 
 
 def test_a_click_selects_and_a_click_on_the_selected_opens() -> None:
     state = scene("jobs")
-    line = next(y for y, said in enumerate(render(state).text().split("\n")) if JOBS[3]["id"][-12:] in said)
+    line = next(y for y, said in enumerate(frame(state).split("\n")) if JOBS[3]["id"][-12:] in said)
     state = send(state, Clicked("press", 5, line))
     assert state.view.chosen == JOBS[3]["id"]
     assert send(state, Clicked("press", 5, line)).view.screen == "job"
 
 
-def test_what_is_shown_is_marked_stale_when_the_server_goes_away_and_live_when_it_comes_back() -> None:
-    state = send(scene(), Unreached("nothing listens", 1, 0.5, NOW + 1), Ticked(NOW + 5, 0))
-    frame = render(state).text()
-    assert "STALE 5" in frame
-    assert "nothing listens" in frame
-    assert "12,345" in frame
-    state = send(state, Received(wants(state)[0], state.document(wants(state)[0]), NOW + 6))
-    assert "STALE" not in render(state).text()
-    assert "live" in render(state).text()
+def test_the_wheel_moves_the_selection() -> None:
+    state = send(scene("jobs"), Clicked("wheel-down", 5, 10))
+    assert state.view.cursor == 3
+    assert send(state, Clicked("wheel-up", 5, 10)).view.cursor == 0
+
+
+def test_the_end_of_a_page_leads_to_the_next_and_back() -> None:
+    """Keyset pages: the next one is asked for by the cursor that the server gave, so none is skipped or repeated."""
+    state = jobs_read(press(scene("jobs"), "G"), JOBS, "after-6")
+    state = send(state, Pressed("down"))
+    assert dict(wants(state)[0].query)["cursor"] == "after-6"
+    state = jobs_read(state, [job(7), job(8)])
+    assert (state.view.cursor, state.view.chosen) == (0, job(7)["id"])
+    assert "201 to 202" in frame(state)
+    state = send(state, Pressed("up"))
+    assert (state.view.pages, state.view.chosen) == ((), JOBS[-1]["id"])
+
+
+def test_a_filter_begins_at_the_first_page_again() -> None:
+    state = jobs_read(press(scene("jobs"), "G"), JOBS, "after-6")
+    state = press(typed(send(state, Pressed("down"), Pressed("/")), "state:failed"), "enter")
+    assert (state.view.pages, dict(wants(state)[0].query)["q"]) == ((), "state:failed")
 
 
 def test_a_refusal_is_shown_in_place_of_the_list() -> None:
     state = scene("jobs")
     want = wants(state)[0]
     state = send(replace(state, data={}), Refused(want, 400, "state: knows no 'faild'", NOW))
-    assert "knows no 'faild'" in render(state).text()
+    assert "knows no 'faild'" in frame(state)
 
 
-def test_text_from_jobs_cannot_steer_the_terminal_nor_break_columns() -> None:
-    message = "\x1b[2J\x1b]0;x\x07 \u202egnp.exe 日本語 e\u0301\u0301\u0301"
-    evil = job(1, "failed", error={"type": "E", "message": message, "traceback": None}, type="\x1b[31mred")
-    state = scene("jobs")
-    canvas = render(send(state, Received(wants(state)[0], {"items": [evil]}, NOW)))
-    assert "\x1b" not in canvas.text()
-    assert "\u202e" not in canvas.text()
-    assert all(sum(text.width(cell) for cell in line) == canvas.columns for line in canvas.cells)
+def test_one_list_that_is_not_answered_leaves_the_others_live() -> None:
+    state = scene()
+    state = send(state, Refused(wants(state)[0], 0, "it did not answer in time", NOW + 1))
+    assert state.link.condition == "live"
+    assert "it did not answer in time" in frame(state)
 
 
-def test_q_leaves() -> None:
-    assert update(scene(), Pressed("q"))[1] == (Quit(),)
+def test_escape_clears_marks_then_the_filter_then_goes_back() -> None:
+    state = press(command(scene(), "jobs state:failed"), "m")
+    assert press(state, "esc").view.marked == frozenset()
+    assert press(state, "esc", "esc").view.query == ""
+    assert press(state, "esc", "esc", "esc").view.screen == "dashboard"
 
 
-def test_the_help_lists_every_key_of_the_screen() -> None:
-    frame = render(press(scene("jobs"), "?")).text()
-    for words in ("Filter by the query language.", "Mark or unmark", "Leave the console"):
-        assert words in frame
+def test_a_screen_is_found_as_it_was_left() -> None:
+    state = press(command(scene(), "jobs state:failed"), "s")
+    state = press(press(state, "5"), "2")
+    assert (state.view.query, state.view.sort) == ("state:failed", "state")
 
 
-def test_a_form_is_made_from_the_schema_and_shows_faults_as_one_types() -> None:
-    state = press(press(scene(), "N"), "enter")
-    assert (state.view.screen, state.view.subject) == ("form", "demo.everything")
-    frame = render(state).text()
-    assert "times *" in frame
-    assert "is missing" in frame
-    state = typed(state, "x")
-    assert "is no integer" in render(state).text()
-    state = typed(press(state, "backspace"), "200")
-    assert "at most 100" in render(state).text()
+# ---- the dashboard ----------------------------------------------------------------------------------------------
 
 
-def test_a_form_with_lists_objects_choices_and_flags_becomes_the_payload() -> None:
-    state = press(press(scene(), "N"), "enter")
-    state = press(typed(state, "3"), "down")
-    state = press(press(state, "space", "space"), "down")  # mode: fast, slow
-    state = press(press(state, "space"), "down")  # flag: true
-    state = press(press(state, "+", "+", "down"))
-    state = press(typed(state, "a b"), "down")
-    state = press(typed(state, "c"), "ctrl-d", "down")
-    state = typed(state, "Oslo")
-    state, effects = update(state, Pressed("ctrl-s"))
-    assert [(act.path, act.body) for act in effects if isinstance(act, Act)] == [
-        ("/v1/jobs", {"type": "demo.everything", "payload": {"times": 3, "mode": "slow", "loud": True, "names": ["a b"], "place": {"city": "Oslo"}}})
-    ]
+def test_the_dashboard_shows_totals_times_and_queues() -> None:
+    shown = frame(scene("dashboard"))
+    for words in ("12,345", "41.5/s", "400 ms", "paused", "processor", "at zero", "of 12,374"):
+        assert words in shown
 
 
-def test_a_form_with_faults_is_not_submitted() -> None:
-    state, effects = update(press(press(scene(), "N"), "enter"), Pressed("ctrl-s"))
-    assert effects == ()
-    assert "to mend" in render(state).text()
+def test_the_dashboard_turns_to_other_windows_of_time() -> None:
+    assert "5 min" in frame(press(scene(), "w"))
+    assert "9.9/s" in frame(press(scene(), "w", "w"))
 
 
-KEYS = ["up", "down", "left", "right", "enter", "esc", "tab", "shift-tab", "pgup", "pgdn", "home", "end", "space", "backspace",
-        *"abcdefghijklmnoprstuvwxyzGMNRSY:/?0123456789"]
-MESSAGES = st.one_of(
-    st.sampled_from(KEYS).map(Pressed),
-    st.builds(Resized, st.integers(1, 220), st.integers(1, 70)),
-    st.builds(Clicked, st.sampled_from(["press", "double", "wheel-up", "wheel-down"]), st.integers(0, 219), st.integers(0, 69)),
-    st.builds(Unreached, st.text(max_size=20), st.integers(1, 9), st.floats(0, 5), st.just(NOW + 9)),
-)
+def test_throughput_of_the_last_seconds_comes_from_what_was_read() -> None:
+    state = replace(scene(), samples=())
+    for second in range(1, 4):
+        totals = {"succeeded": 100 * second, "failed": 0, "cancelled": 0}
+        state = send(state, Received(wants(state)[1], {**STATS, "totals": totals}, NOW + second), Ticked(NOW + second, WALL + second))
+    assert "100/s" in frame(state)
 
 
-@settings(max_examples=120, deadline=None)
-@given(st.lists(MESSAGES, max_size=25), st.sampled_from(sorted(SCREENS)))
-def test_random_keys_and_sizes_neither_crash_nor_draw_outside(messages: list[Any], screen: str) -> None:
-    state: State = scene(screen, subject=JOBS[2]["id"] if screen == "job" else "") if screen != "dashboard" else scene()
-    for message in messages:
-        state, _ = update(state, message)
-        canvas = render(state)
-        assert len(canvas.cells) == state.lines
-        assert all(len(line) == state.columns and sum(map(text.width, line)) == state.columns for line in canvas.cells)
+def test_statistics_that_lag_are_said_so() -> None:
+    state = scene()
+    assert "statistics are 70 events behind" in frame(send(state, Received(wants(state)[1], {**STATS, "lag": 70}, NOW)))
+
+
+# ---- stale and live ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_shown_is_marked_stale_when_the_server_goes_away_and_live_when_it_comes_back() -> None:
+    state = send(scene(), Unreached("nothing listens", 1, 0.5, NOW + 1), Ticked(NOW + 5, 0))
+    shown = frame(state)
+    assert "STALE 5 s" in shown
+    assert "nothing listens" in shown
+    assert "12,345" in shown
+    state = send(state, *(Received(want, state.document(want), NOW + 6) for want in wants(state)))
+    assert "STALE" not in frame(state)
+    assert "live" in frame(state)
+
+
+def test_a_figure_that_alone_gets_old_is_marked_with_its_age() -> None:
+    state = send(scene(), Ticked(NOW + 6, WALL + 6))
+    fresh = [want for want in wants(state) if want.path != "/v1/queues"]
+    state = send(state, *(Received(want, DOCUMENTS[want.path], NOW + 6) for want in fresh))
+    line = next(line for line in frame(state).split("\n") if "Queues" in line)
+    assert "6 s old" in line
+    assert "STALE 6 s" in frame(state)
+
+
+def test_nothing_that_was_read_once_gets_stale() -> None:
+    state = send(scene("new-task"), Ticked(NOW + 600, WALL + 600))
+    assert state.stale(*SCREENS["new-task"].wants(state, state.view)) is None
+
+
+def test_ages_are_by_the_servers_clock() -> None:
+    ahead = {**STATS, "as_of": "2026-11-24T08:10:00.000000Z"}
+    state = scene()
+    state = send(state, Received(wants(state)[1], ahead, NOW))
+    assert "12 m 0 s" in frame(state)
+
+
+# ---- finding ----------------------------------------------------------------------------------------------------
+
+
+def test_letters_are_text_while_one_types_a_filter() -> None:
+    state = typed(press(scene("jobs"), "/"), "state:failed")
+    assert "state:failed" in frame(state).split("\n")[-1]
+    state = press(state, "enter")
+    assert state.view.query == "state:failed"
+    assert ("q", "state:failed") in wants(state)[0].query
+
+
+def test_a_filter_is_completed_with_what_there_is() -> None:
+    state = typed(press(scene("jobs"), "/"), "typ")
+    assert "the task type" in frame(state)
+    state = press(state, "tab", "enter")
+    assert state.prompt is not None and state.prompt.line.text == "type:"
+    state = press(state, "tab", "enter")
+    assert state.prompt is not None and state.prompt.line.text == "type:demo.everything "
+
+
+def test_a_filter_that_is_wrong_is_said_where_one_types_and_is_not_applied() -> None:
+    state = typed(press(scene("jobs"), "/"), "state:nothing")
+    assert "at character" in frame(state)
+    state = press(state, "enter")
+    assert state.prompt is not None and state.view.query == ""
+
+
+def test_filters_are_saved_by_name_used_and_forgotten() -> None:
+    state = command(scene(), "jobs state:failed")
+    state, effects = update(typed(press(state, ":"), "save broken"), Pressed("enter"))
+    assert effects == (Keep((("broken", "state:failed"),)),)
+    state = press(typed(press(press(state, "esc"), "/"), "@bro"), "tab", "enter", "enter")
+    assert state.view.query == "state:failed"
+    _, effects = update(typed(press(state, ":"), "forget broken"), Pressed("enter"))
+    assert effects == (Keep(()),)
+
+
+def test_the_palette_goes_to_a_screen_with_a_filter() -> None:
+    state = command(scene(), "jobs state:failed")
+    assert (state.view.screen, state.view.query) == ("jobs", "state:failed")
+
+
+def test_the_palette_goes_to_another_server() -> None:
+    state = replace(scene(), contexts=(("prod", "https://observatory.example"),))
+    opened = typed(press(state, ":"), "ctx p")
+    assert "https://observatory.example" in frame(opened)
+    assert update(press(opened, "tab"), Pressed("enter"))[1] == (Connect("https://observatory.example", "prod"),)
+    assert update(typed(press(state, ":"), "ctx http://other:1"), Pressed("enter"))[1] == (Connect("http://other:1", ""),)
+    assert "There is no context" in frame(command(state, "ctx stage"))
+
+
+def test_what_the_palette_does_not_know_is_said() -> None:
+    assert "There is no 'frobnicate'" in frame(command(scene(), "frobnicate"))
+
+
+# ---- other lists ------------------------------------------------------------------------------------------------
+
+
+def test_events_of_the_stream_stand_above_those_that_were_read_and_none_twice() -> None:
+    fresh = {**EVENTS[0], "position": "9", "time": "2026-11-24T07:59:59.000000Z"}
+    state = send(scene("events"), Happened((EVENTS[3], fresh), NOW))
+    rows = SCREENS["events"].rows(state, state.view)  # type: ignore[attr-defined]
+    assert [row["position"] for row in rows] == ["9", "5", "3", "2", "1"]
+
+
+def test_events_are_asked_for_by_type() -> None:
+    state = press(typed(press(scene("events"), "/"), "job.failed"), "enter")
+    assert ("type", "job.failed") in wants(state)[0].query
+
+
+def test_a_queue_is_paused_with_a_reason_after_a_yes() -> None:
+    state = press(typed(press(scene("queues"), "p"), "disk full"), "enter")
+    assert "Pause default?" in frame(state)
+    _, effects = update(state, Pressed("y"))
+    assert acts(effects) == [("POST", "/v1/queues/default/pause", {"reason": "disk full"})]
+
+
+def test_resume_names_only_what_is_paused() -> None:
+    state = press(scene("queues"), "down")
+    _, effects = update(state, Pressed("u"))
+    assert acts(effects) == [("POST", f"/v1/queues/{QUEUES[1]['name']}/resume", {})]
+
+
+def test_a_schedule_is_run_now_after_a_yes() -> None:
+    _, effects = update(press(scene("schedules"), "x"), Pressed("y"))
+    assert acts(effects) == [("POST", "/v1/schedules/nightly/run", {})]
+
+
+def test_a_dead_letter_is_discarded_with_a_reason_alone() -> None:
+    state = press(typed(press(scene("dead-letters"), "d"), "known"), "enter")
+    _, effects = update(state, Pressed("y"))
+    assert acts(effects) == [("POST", f"/v1/dead-letters/{LETTER['id']}/discard", {"reason": "known"})]
+    assert press(press(scene("dead-letters"), "d"), "enter").question is None
+
+
+def test_failed_jobs_are_the_second_tab_of_dead_letters() -> None:
+    state = press(scene("dead-letters"), "t")
+    assert dict(wants(state)[0].query)["q"] == "state:failed"
+    state = press(typed(press(state, "/"), "type:a OR type:b"), "enter")
+    assert dict(wants(state)[0].query)["q"] == "state:failed (type:a OR type:b)"
+
+
+def test_what_an_alert_rests_on_is_one_key_away() -> None:
+    from console.wants import ALERTS
+    from tests.console.scenes import ALERTS as FOUND
+
+    state = press(send(scene(), Received(ALERTS, {"items": FOUND}, NOW)), "A", "enter")
+    assert (state.view.screen, state.view.query) == ("jobs", "state:failed type:demo.fail")
+
+
+def test_the_audit_leads_to_the_job_that_differs() -> None:
+    state = press(scene("audit"), "enter")
+    assert (state.view.screen, state.view.subject) == ("job", JOBS[2]["id"])
+    assert acts(update(scene("audit"), Pressed("x"))[1]) == [("POST", "/v1/audit", {})]
+
+
+def test_bulk_operations_of_others_are_listed() -> None:
+    assert f"{BULK['done']}/{BULK['matched']}" in frame(press(scene(), "o"))
+
+
+# ---- one job ----------------------------------------------------------------------------------------------------
+
+
+def test_relatives_are_selected_with_the_arrows_and_opened_with_enter() -> None:
+    state = press(scene("job", subject=JOBS[2]["id"], tab=3), "down")
+    state = send(state, Pressed("enter"))
+    assert (state.view.screen, state.view.subject) == ("job", job(10)["id"])
+
+
+def test_a_job_is_copied_as_a_command_and_as_a_cloudevent() -> None:
+    state = scene("job", subject=JOBS[2]["id"])
+    [curl] = [effect.text for effect in update(state, Pressed("y"))[1] if isinstance(effect, Copy)]
+    [event] = [effect.text for effect in update(state, Pressed("Y"))[1] if isinstance(effect, Copy)]
+    assert curl.startswith("curl -s 'http://127.0.0.1:8080/v1/jobs'")
+    assert '"type": "dev.observatory.job.requested.v1"' in event
+
+
+@pytest.mark.parametrize(("tab", "words"), [(0, "0af7651916cd43dd8448eb211c80319c"), (0, "client/7"), (1, "line 2"), (2, '"text"'), (4, "specversion")])
+def test_the_tabs_of_a_job_tell_all_of_it(tab: int, words: str) -> None:
+    assert words in frame(scene("job", 120, 60, subject=JOBS[2]["id"], tab=tab))
+
+
+def test_text_longer_than_the_screen_is_scrolled_to_its_end() -> None:
+    state = press(scene("job", 80, 14, subject=JOBS[2]["id"]), "G")
+    assert "trace id" in frame(state)
+    assert "Traceback" in frame(press(state, "k", "k", "k", "k"))

@@ -157,5 +157,5 @@ def _write_dead_letters(connection: sqlite3.Connection, unit: cmd.Unit) -> None:
             status, outcome = "discarded", data["reason"]
         else:
             status = "replayed" if data["outcome"] == "delivered" else "kept"
-            outcome = f"{data['outcome']} ({data['status']}){': ' + data['detail'] if data['detail'] else ''}"
+            outcome = f"{data['outcome']} ({data['status'] or 'no answer'}){': ' + data['detail'] if data['detail'] else ''}"
         connection.execute("UPDATE dead_letters SET status = ?, outcome = ? WHERE id = ?", (status, outcome, data["id"]))
