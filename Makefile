@@ -40,6 +40,10 @@ servers: .venv/ready ## start PostgreSQL, Redis, MongoDB and RabbitMQ here, from
 servers-stop: .venv/ready ## stop them; their data stays
 	@$(BIN)/python -m functions.runtime.servers stop $(ARGS)
 
+.PHONY: migrate
+migrate: .venv/ready ## bring the layout of OBSERVATORY_POSTGRES_URL up to date
+	@$(BIN)/python -m functions.runtime.migrate
+
 .PHONY: demo
 demo: .venv/ready ## the main job on real input: digest and count every file of Python's standard library
 	@$(BIN)/python -m console demo $(ARGS)

@@ -81,7 +81,7 @@ class Parts:
         from contracts import validation
         from functions.stores.backends.postgres_job_store import PostgresJobStore
 
-        store: Any = PostgresJobStore.at(
+        store = PostgresJobStore.at(
             self.settings.postgres_url, check=validation.validate_event, migrate=self.settings.migrate, application=self.settings.instance
         )
         self.recovered = await store.open()
@@ -414,10 +414,24 @@ def stats_store_of(settings: Settings, store: Any) -> "StatsStore":
         kept = round(settings.keep_statistics_days * 86_400) or 10 * KEPT_SECONDS
         return RedisStatsStore(settings.redis_url, store.source, kept)
     if settings.postgres_url:
-        raise ConfigurationError("OBSERVATORY_REDIS_URL is empty: where jobs are on PostgreSQL, the statistics need a Redis; make servers starts one")
+        from functions.stores.backends.postgres_stats_store import PostgresStatsStore
+
+        return PostgresStatsStore(store)
     from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
 
     return SqliteStatsStore(store.database)
+
+
+async def migrate_postgres(settings: Settings) -> tuple[str, list[str]]:
+    """Brings the layout of the PostgreSQL of the settings up to date: where it is, and what was applied. Raises ConfigurationError,
+    StoreUnavailable."""
+    if not settings.postgres_url:
+        raise ConfigurationError("there is no PostgreSQL to migrate: name it with OBSERVATORY_POSTGRES_URL (SQLite is migrated at every start)")
+    from functions.stores.backends.postgres_database import PostgresDatabase
+    from functions.stores.backends.postgres_migrations import migrate
+
+    database = PostgresDatabase(settings.postgres_url, application="observatory migrate")
+    return database.place, await migrate(database)
 
 
 _parts: Parts | None = None

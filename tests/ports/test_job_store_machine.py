@@ -1,75 +1,21 @@
 """The state machine of the life of a job over each store; and planted bugs, each of which it must find."""
 
 import contextlib
-import itertools
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from contracts.validation import validate_event
 from functions.stores import commands, moves
-from functions.stores.backends import sqlite_writing
+from functions.stores.backends import postgres_writing, sqlite_writing
+from functions.stores.backends.postgres_job_store import PostgresJobStore
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
-from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
 from functions.stores.commands import running, unit
-from functions.stores.job_store import JobStore
-from functions.stores.stats_store import StatsStore
+from tests.ports.job_store.benches import PostgresBench, SqliteBench
 from tests.ports.job_store.machine import LifeMachine
-from tests.ports.job_store.model import DICE
-from tests.support.checker import check
-
-START = 1_795_000_000_000_000
-
-
-class SqliteBench:
-    """Files in a folder of their own; a crash goes on with a copy of what is on the disk at that moment."""
-
-    def __init__(self) -> None:
-        memory = Path("/dev/shm")
-        self._folder = Path(tempfile.mkdtemp(prefix="machine-", dir=memory if memory.is_dir() else None))
-        self._lives = itertools.count()
-        self._clock, self._off = START, 0
-        self._stores: list[SqliteJobStore] = []
-        self._path = self._folder / "0" / "observatory.db"
-
-    def now(self) -> int:
-        return self._clock
-
-    def wall(self) -> int:
-        return self._clock + self._off
-
-    def pass_seconds(self, seconds: float) -> None:
-        self._clock += round(seconds * 1_000_000)
-
-    def skew(self, seconds: float) -> None:
-        self._off = round(seconds * 1_000_000)
-
-    async def open(self) -> tuple[JobStore, StatsStore]:
-        store = SqliteJobStore.at(self._path, check=validate_event, clock=self.now, wall=self.wall, uniform=lambda: DICE)
-        await store.open()
-        self._stores.append(store)
-        return store, SqliteStatsStore(store.database)
-
-    async def crash(self) -> tuple[JobStore, StatsStore]:
-        copy = self._folder / str(next(self._lives) + 1)
-        shutil.copytree(self._path.parent, copy)
-        await self._stores.pop().close()
-        self._path = copy / "observatory.db"
-        return await self.open()
-
-    async def violations(self) -> list[str]:
-        return check(self._path)
-
-    async def close(self) -> None:
-        for store in self._stores:
-            await store.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+from tests.support.postgres import Databases
 
 
 class SqliteMachine(LifeMachine):
@@ -77,18 +23,32 @@ class SqliteMachine(LifeMachine):
         return SqliteBench()
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
+def machine(request: pytest.FixtureRequest) -> type[LifeMachine]:
+    """The machine over each store."""
+    if request.param == "sqlite":
+        return SqliteMachine
+    databases: Databases = request.getfixturevalue("postgres_databases")
+
+    class PostgresMachine(LifeMachine):
+        def make_bench(self) -> PostgresBench:
+            return PostgresBench(databases)
+
+    return PostgresMachine
+
+
 QUICK = settings(max_examples=100, stateful_step_count=30, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 LONG = settings(max_examples=600, stateful_step_count=60, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=True)
 HUNT = settings(QUICK, max_examples=200, phases=[Phase.generate])  # finding is enough; nothing is made smaller
 
 
-def test_any_life_in_any_order_is_the_models() -> None:
-    run_state_machine_as_test(SqliteMachine, settings=QUICK)
+def test_any_life_in_any_order_is_the_models(machine: type[LifeMachine]) -> None:
+    run_state_machine_as_test(machine, settings=QUICK)
 
 
 @pytest.mark.kills
-def test_many_lives_at_random_are_the_models() -> None:
-    run_state_machine_as_test(SqliteMachine, settings=LONG)
+def test_many_lives_at_random_are_the_models(machine: type[LifeMachine]) -> None:
+    run_state_machine_as_test(machine, settings=LONG)
 
 
 # ---- planted bugs -----------------------------------------------------------------------------------------------
@@ -105,6 +65,12 @@ def drop_an_event(patch: Patch) -> None:
         return write(connection, state, found, check)
 
     patch.setattr(sqlite_writing, "_write_events", forgetful)
+    checked = postgres_writing.checked
+
+    def forgetting(documents: Any, check: Any) -> Any:
+        return checked([document for document in documents if not document["type"].endswith("job.released.v1")], check)
+
+    patch.setattr(postgres_writing, "checked", forgetting)
 
 
 def end_twice(patch: Patch) -> None:
@@ -162,6 +128,7 @@ def repeat_an_effect(patch: Patch) -> None:
 
 def let_the_wall_clock_decide_a_lease(patch: Patch) -> None:
     patch.setattr(SqliteJobStore, "now", lambda self: self._wall())
+    patch.setattr(PostgresJobStore, "now", lambda self: self.wall())
 
 
 BUGS = [drop_an_event, end_twice, leave_a_gap, count_one_off, let_a_stale_token_win, repeat_an_effect, let_the_wall_clock_decide_a_lease]
@@ -175,7 +142,7 @@ def planted(bug: Any) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
-def test_the_machine_finds_a_planted_bug(bug: Any) -> None:
+def test_the_machine_finds_a_planted_bug(machine: type[LifeMachine], bug: Any) -> None:
     with planted(bug), pytest.raises(Exception) as found:
-        run_state_machine_as_test(SqliteMachine, settings=HUNT)
+        run_state_machine_as_test(machine, settings=HUNT)
     assert not isinstance(found.value, TypeError | AttributeError | NameError), found.value  # the bug itself must be sound code

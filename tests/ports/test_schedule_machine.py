@@ -7,10 +7,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from contracts import schedule
-from functions.stores.backends import sqlite_schedules
+from functions.stores.backends import postgres_schedules, sqlite_schedules
 from functions.stores.commands import firing
+from tests.ports.job_store.benches import PostgresBench, SqliteBench
 from tests.ports.job_store.schedule_machine import ScheduleMachine
-from tests.ports.test_job_store_machine import SqliteBench
+from tests.support.postgres import Databases
 
 QUICK = settings(max_examples=60, stateful_step_count=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 LONG = settings(max_examples=600, stateful_step_count=50, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=True)
@@ -22,13 +23,27 @@ class SqliteSchedules(ScheduleMachine):
         return SqliteBench()
 
 
-def test_any_life_of_schedules_is_the_models() -> None:
-    run_state_machine_as_test(SqliteSchedules, settings=QUICK)
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
+def machine(request: pytest.FixtureRequest) -> type[ScheduleMachine]:
+    """The machine over each store."""
+    if request.param == "sqlite":
+        return SqliteSchedules
+    databases: Databases = request.getfixturevalue("postgres_databases")
+
+    class PostgresSchedules(ScheduleMachine):
+        def make_bench(self) -> PostgresBench:
+            return PostgresBench(databases)
+
+    return PostgresSchedules
+
+
+def test_any_life_of_schedules_is_the_models(machine: type[ScheduleMachine]) -> None:
+    run_state_machine_as_test(machine, settings=QUICK)
 
 
 @pytest.mark.kills
-def test_many_lives_of_schedules_at_random_are_the_models() -> None:
-    run_state_machine_as_test(SqliteSchedules, settings=LONG)
+def test_many_lives_of_schedules_at_random_are_the_models(machine: type[ScheduleMachine]) -> None:
+    run_state_machine_as_test(machine, settings=LONG)
 
 
 # ---- planted bugs -----------------------------------------------------------------------------------------------
@@ -79,15 +94,17 @@ def lose_a_row(patch: Patch) -> None:
     """A deleted schedule stays in the table."""
     restore = sqlite_schedules.restore
     patch.setattr(sqlite_schedules, "restore", lambda connection, rows: restore(connection, {n: row for n, row in rows.items() if row is not None}))
+    write = postgres_schedules.write
+    patch.setattr(postgres_schedules, "write", lambda transaction, rows: write(transaction, {n: row for n, row in rows.items() if row is not None}))
 
 
 BUGS = [fire_again, lose_the_last, forget_the_overlap, shift_the_grid, resume_what_was_missed, lose_a_row]
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
-def test_the_machine_finds_a_planted_bug(bug: Any) -> None:
+def test_the_machine_finds_a_planted_bug(machine: type[ScheduleMachine], bug: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         bug(patch)
         with pytest.raises(Exception) as found:
-            run_state_machine_as_test(SqliteSchedules, settings=HUNT)
+            run_state_machine_as_test(machine, settings=HUNT)
     assert not isinstance(found.value, TypeError | AttributeError | NameError), found.value

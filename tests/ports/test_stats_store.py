@@ -1,4 +1,4 @@
-"""What every `StatsStore` does, over SQLite and over Redis, and what Redis does beside."""
+"""What every `StatsStore` does, over SQLite, PostgreSQL and Redis, and what Redis does beside."""
 
 import asyncio
 import random
@@ -11,6 +11,9 @@ from redis import asyncio as redis
 
 from contracts.errors import ConfigurationError, StoreUnavailable
 from contracts.statistics import ALL_TIME, MINUTE_MICROS, Delta, Window, fold, merge, rates
+from contracts.validation import validate_event
+from functions.stores.backends.postgres_job_store import PostgresJobStore
+from functions.stores.backends.postgres_stats_store import PostgresStatsStore
 from functions.stores.backends.redis_stats_store import AT_ONCE, RedisStatsStore
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
@@ -46,9 +49,17 @@ async def redis_stats(jobs: SqliteJobStore) -> AsyncIterator[RedisStatsStore]:
     await stats.close()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("redis", marks=pytest.mark.servers)])
+@pytest.fixture
+async def postgres_stats(postgres_url: str) -> AsyncIterator[PostgresStatsStore]:
+    jobs = PostgresJobStore.at(postgres_url, check=validate_event)
+    await jobs.open()
+    yield PostgresStatsStore(jobs)
+    await jobs.close()
+
+
+@pytest.fixture(params=["sqlite", *(pytest.param(name, marks=pytest.mark.servers) for name in ("redis", "postgres"))])
 def stats(request: pytest.FixtureRequest, jobs: SqliteJobStore) -> StatsStore:
-    return SqliteStatsStore(jobs.database) if request.param == "sqlite" else request.getfixturevalue("redis_stats")
+    return SqliteStatsStore(jobs.database) if request.param == "sqlite" else request.getfixturevalue(f"{request.param}_stats")
 
 
 async def test_a_new_store_stands_at_the_beginning(stats: StatsStore) -> None:

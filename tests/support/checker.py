@@ -1,4 +1,4 @@
-"""The invariants of a SQLite data folder, checked from the outside: by SQL, by what clients and handlers wrote down, and by
+"""The invariants of a data folder or of a PostgreSQL database, checked from the outside: by SQL, by what clients and handlers wrote down, and by
 a fold of the log that shares no code with the product. Of the product it takes the published table of moves alone.
 
 `check` returns every violation as a sentence that begins with its invariant: I1 no loss, I2 no ghost, I3 all or none, I4 one
@@ -19,6 +19,7 @@ from contracts.job import MOVES
 from tests.support import alert_checks, schedule_checks
 from tests.support.ledger import NONCE, Ask, read_ledger, read_lines
 from tests.support.log_fold import ENDED, LogFold, micros
+from tests.support.postgres_evidence import read_postgres
 
 JSON_COLUMNS = ("payload", "result", "error", "progress", "tags", "depends_on", "backoff")
 LEASED = ("succeeded", "failed", "retrying", "released", "progressed")
@@ -51,35 +52,40 @@ class Evidence:
         return next((row["position"] for row in self.tables["cursors"] if row["name"] == name), 0)
 
 
-def read_evidence(path: Path) -> Evidence:
-    """Reads the file in one snapshot, and writes nothing."""
+def read_evidence(place: Path | str) -> Evidence:
+    """Reads a data file, or the PostgreSQL of a URL, in one snapshot, and writes nothing."""
+    jobs, rows, tables, head = _read_sqlite(place) if isinstance(place, Path) else read_postgres(place)
+    streams: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        row["document"] = json.loads(row["body"])
+        streams[row["stream"]].append(row["document"])
+    pruned = max((row["position"] for row in tables["checkpoints"]), default=0)
+    return Evidence({job["id"]: _job(job) for job in jobs}, rows, dict(streams), tables, head, pruned)
+
+
+def _read_sqlite(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, list[dict[str, Any]]], int]:
     with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as connection:
         connection.row_factory = sqlite3.Row
         connection.execute("BEGIN")
-        jobs = [_job(row) for row in connection.execute("SELECT * FROM jobs ORDER BY number")]
-        rows = [dict(row) | {"document": json.loads(row["body"])} for row in connection.execute("SELECT * FROM events ORDER BY position")]
+        jobs = [dict(row) for row in connection.execute("SELECT * FROM jobs ORDER BY number")]
+        rows = [dict(row) for row in connection.execute("SELECT * FROM events ORDER BY position")]
         names = ("attempts", "idempotency", "effects", "queues", "streams", "cursors", "checkpoints", "counts", "dead_letters",
                  "statistics_states", "statistics_sums", "checkpoint_states", "checkpoint_sums", "schedules", "alerts")  # fmt: skip
         tables = {name: [dict(row) for row in connection.execute(f"SELECT * FROM {name}")] for name in names}
         (head,) = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'").fetchone()
         connection.execute("COMMIT")
-    streams: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        streams[row["stream"]].append(row["document"])
-    pruned = max((row["position"] for row in tables["checkpoints"]), default=0)
-    return Evidence({job["id"]: job for job in jobs}, rows, dict(streams), tables, head, pruned)
+    return jobs, rows, tables, head
 
 
-def _job(row: sqlite3.Row) -> dict[str, Any]:
-    job = dict(row)
+def _job(job: dict[str, Any]) -> dict[str, Any]:
     for name in JSON_COLUMNS:
         job[name] = None if job[name] is None else json.loads(job[name])
     return job
 
 
-def check(path: Path, *, ledger: Path | None = None, handlers: Path | None = None, quiescent: bool = False) -> list[str]:
-    """Every violation found in the data file `path`; `quiescent` adds what must hold once nothing is left to do."""
-    evidence = read_evidence(path)
+def check(place: Path | str, *, ledger: Path | None = None, handlers: Path | None = None, quiescent: bool = False) -> list[str]:
+    """Every violation found in a data file or the PostgreSQL of a URL; `quiescent` adds what must hold once nothing is left to do."""
+    evidence = read_evidence(place)
     fold = LogFold().take(evidence.documents)
     found = [*_feed(evidence), *_paths(evidence), *_leases(evidence), *_table(evidence, fold), *_numbers(evidence, fold)]
     keys = {row["key"]: row["job_id"] for row in evidence.tables["idempotency"]}
@@ -292,6 +298,8 @@ def _drained(evidence: Evidence) -> Violations:
     held = [job["id"] for job in evidence.jobs.values() if job["lease_until"] is not None]
     if held:
         yield f"I12: leases are still held of {held}"
+    for commit in evidence.tables.get("unplaced", ()):
+        yield f"I12: commit {commit['commit_id']} has no place in the feed yet"
     for letter in evidence.tables["dead_letters"]:
         yield f"I12: {letter['trigger']} could not handle {letter['event_id']}: {letter['reason']}"
 

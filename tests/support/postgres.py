@@ -16,6 +16,8 @@ from functions.stores.backends.postgres_migrations import migrate
 from tests.support import servers
 
 _QUICK = ("ALTER SYSTEM SET fsync = off", "ALTER SYSTEM SET full_page_writes = off", "ALTER SYSTEM SET max_connections = 300", "SELECT pg_reload_conf()")
+_CUT_OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'observatory' AND tablename NOT IN ('deployment', 'migrations')"
 
 
 class Databases:
@@ -26,6 +28,7 @@ class Databases:
         self._prefix = f"observatory_test_{os.getpid()}"
         self._numbers = itertools.count()
         self._template: str | None = None
+        self._emptied: str | None = None
         self._admin = psycopg.connect(url, autocommit=True)
 
     def url(self, name: str) -> str:
@@ -44,6 +47,19 @@ class Databases:
         name = f"{self._prefix}_{next(self._numbers)}"
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{self._template}"')
         return self.url(name)
+
+    def empty(self) -> str:
+        """The URL of a database that is as new, but for the deployment's source; always the same one, for one test at a time."""
+        if self._emptied is None:
+            self._emptied = self.make()
+            return self._emptied
+        with psycopg.connect(self._emptied, autocommit=True) as connection:
+            connection.execute(_CUT_OTHERS)
+            tables = ", ".join(f"observatory.{name}" for (name,) in connection.execute(_TABLES).fetchall())
+            connection.execute(f"TRUNCATE {tables} RESTART IDENTITY".encode())
+            connection.execute("INSERT INTO observatory.head (position) VALUES (0)")
+            connection.execute("ALTER SEQUENCE observatory.commit_ids RESTART")
+        return self._emptied
 
     def drop(self, url: str) -> None:
         self.execute(f'DROP DATABASE IF EXISTS "{conninfo_to_dict(url)["dbname"]}" WITH (FORCE)')

@@ -7,16 +7,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.errors import ObservatoryError, UnknownQueue
+from contracts.alerts import Alert
+from contracts.errors import ObservatoryError
 from contracts.event import Event
 from contracts.folding import Folded
 from contracts.ids import UuidSequence
-from contracts.job import Attempt, Job, JobRequest
+from contracts.job import Attempt, Job
 from contracts.query import Query
-from contracts.schedule import Schedule, ScheduleSpec
-from contracts.times import to_micros
+from contracts.schedule import Schedule
 from functions.stores import commands as cmd
 from functions.stores import faults
+from functions.stores.backends import postgres_alerts as alerts
 from functions.stores.backends import postgres_audit as audit
 from functions.stores.backends import postgres_bulk as bulk
 from functions.stores.backends import postgres_loading as loading
@@ -36,25 +37,22 @@ from functions.stores.backends.postgres_statements import call
 from functions.stores.backends.postgres_transaction import Transaction
 from functions.stores.backends.postgres_turn import Turn
 from functions.stores.backends.postgres_writer import Work, Writer
-from functions.stores.bulk import BulkOperation, BulkState
+from functions.stores.bulk import BulkOperation
 from functions.stores.clock import Clock, elapsed_ns
+from functions.stores.commanding import Commanding
 from functions.stores.cursors import decode_numbers, encode_cursor
 from functions.stores.job_store import (
     Committed,
     DeadLetter,
-    Declared,
     Family,
     JobPage,
-    Lease,
     Page,
     QueueState,
     Recovered,
     Refusal,
     Resolve,
-    Submitted,
     Tick,
 )
-from functions.stores.moves import Ending
 from functions.stores.retention import Checkpoint, Pruned, Retention
 
 Check = Callable[[Event], None]
@@ -68,7 +66,7 @@ class SqlWrite:
     lazy: bool = False
 
 
-class PostgresJobStore:
+class PostgresJobStore(Commanding):
     """Jobs and their feed in `database`; `check` validates each event before it is stored. `migrate` makes the layout at the start."""
 
     def __init__(
@@ -130,8 +128,15 @@ class PostgresJobStore:
             found[status] += jobs
         return Recovered(dict(found))
 
+    async def identify(self) -> None:
+        """Learns whose store it is without opening it to write; `close` it."""
+        await migrations.check(self.database)
+        await self.database.open()
+        self._source = (await self.database.rows("deployment"))[0][0]
+
     async def close(self) -> None:
         if not self._is_open:
+            await self.database.close()
             return
         self._is_open = False
         await self.search.close()
@@ -186,7 +191,7 @@ class PostgresJobStore:
         needs = cmd.Needs()
         for command in part:
             command.needs(needs, unit)
-        await loading.load_schedules(transaction, needs, unit)
+        await loading.load_before_plans(transaction, needs, unit)
         for command in part:
             command.plan(needs, unit)
         families = await loading.load(transaction, needs, unit)
@@ -199,99 +204,35 @@ class PostgresJobStore:
         unit.settle()
         writing.flush(transaction, unit, families, self._seen)
 
-    async def _ask(self, command: Any) -> Any:
+    async def write(self, command: Any) -> Any:
+        """What a command, or a SqlWrite, comes to, once it is committed."""
         return await self.writer.ask(command)
-
-    # ---- the moves --------------------------------------------------------------------------------------------
-
-    async def submit(self, requests: Sequence[JobRequest]) -> list[Submitted | ObservatoryError]:
-        return await self._ask(cmd.Submit(requests))
-
-    async def claim(
-        self, queue: str, limit: int, *, worker: str, instance: str, lease_seconds: float, cold_start_seconds: float | None = None
-    ) -> list[Job]:
-        return await self._ask(cmd.Claim(queue, limit, worker, instance, to_micros(lease_seconds), cold_start_seconds))
-
-    async def end_attempts(self, endings: Sequence[Ending]) -> list[str | ObservatoryError]:
-        return await self._ask(cmd.EndAttempts(endings))
-
-    async def renew(self, leases: Sequence[tuple[str, int]], lease_seconds: float) -> list[Lease]:
-        return await self._ask(cmd.Renew(leases, to_micros(lease_seconds)))
-
-    async def release(self, leases: Sequence[tuple[str, int]], reason: str) -> int:
-        return await self._ask(cmd.Release(leases, reason))
-
-    async def progress(self, job_id: str, lease_token: int, progress: dict[str, Any]) -> None:
-        await self._ask(cmd.Progress(job_id, lease_token, progress))
-
-    async def effect(self, job_id: str, lease_token: int, step: str, value: Any) -> Any:
-        return await self._ask(cmd.Effect(job_id, lease_token, step, value))
 
     async def effects(self, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         return await reading.effects(self.database, job_ids)
 
-    async def cancel(self, job_ids: Sequence[str], actor: str, reason: str | None) -> list[Job | ObservatoryError]:
-        return await self._ask(cmd.CancelJobs(job_ids, actor, reason))
-
-    async def reopen(self, job_ids: Sequence[str], actor: str, reason: str | None) -> list[Job | ObservatoryError]:
-        return await self._ask(cmd.Reopen(job_ids, actor, reason))
-
     async def tick(self, *, rescue_all: bool = False, limit: int = 500, resolve: Resolve | None = None) -> Tick:
-        done: Tick = await self._ask(cmd.TickCommand(limit, rescue_all, resolve))
+        done = await super().tick(rescue_all=rescue_all, limit=limit, resolve=resolve)
         await self.placing.place_all()  # what those committed who died before they could place it
         return done
 
     # ---- queues -----------------------------------------------------------------------------------------------
-
-    async def declare_queues(self, declarations: Sequence[tuple[str, int | None, float | None, bool]]) -> None:
-        known = {state.name: state for state in await self.queues()}
-        for name, max_running, rate, paused in declarations:
-            state = known.get(name)
-            if state is None or (state.max_running, state.rate_per_second) != (max_running, rate):
-                await self._ask(cmd.QueueEvent(name, "configured", {
-                    "name": name, "max_running": max_running, "rate_per_second": rate,
-                    "paused": paused if state is None else state.paused}, "function:scheduler"))  # fmt: skip
-
-    async def set_paused(self, queue: str, paused: bool, actor: str, reason: str | None) -> QueueState:
-        state = await self._queue(queue)
-        if state.paused != paused:
-            data = {"name": queue, "reason": reason} if paused else {"name": queue}
-            await self._ask(cmd.QueueEvent(queue, "paused" if paused else "resumed", data, actor))
-        return await self._queue(queue)
-
-    async def _queue(self, name: str) -> QueueState:
-        states = {state.name: state for state in await self.queues()}
-        if name not in states:
-            raise UnknownQueue(f"there is no queue {name!r}; known are {', '.join(sorted(states))}")
-        return states[name]
 
     async def queues(self) -> list[QueueState]:
         return await reading.queues(self.database)
 
     # ---- schedules --------------------------------------------------------------------------------------------
 
-    async def put_schedule(self, name: str, spec: ScheduleSpec, actor: str) -> tuple[Schedule, str]:
-        return await self._ask(cmd.PutSchedule(name, spec, actor))
-
-    async def declare_schedules(self, specs: Mapping[str, ScheduleSpec]) -> Declared:
-        return await self._ask(cmd.DeclareSchedules(dict(specs)))
-
-    async def delete_schedule(self, name: str, actor: str, reason: str | None) -> None:
-        await self._ask(cmd.DeleteSchedule(name, actor, reason))
-
-    async def pause_schedule(self, name: str, paused: bool, actor: str, reason: str | None) -> Schedule:
-        return await self._ask(cmd.PauseSchedule(name, paused, actor, reason))
-
-    async def run_schedule(
-        self, name: str, resolve: Resolve, actor: str, keys: tuple[str, ...] = (), fingerprint: bytes = b""
-    ) -> Submitted:
-        return await self._ask(cmd.RunSchedule(name, resolve, actor, keys, fingerprint))
-
     async def schedule(self, name: str) -> Schedule:
         return await schedules.read_one(self.database, name)
 
     async def schedules(self, limit: int, cursor: str | None) -> Page[Schedule]:
         return await schedules.read_page(self.database, limit, cursor)
+
+    # ---- alerts -----------------------------------------------------------------------------------------------
+
+    async def alerts(self) -> dict[str, Alert]:
+        return alerts.by_id(await self.database.rows("alerts"))
 
     # ---- the feed ---------------------------------------------------------------------------------------------
 
@@ -314,15 +255,15 @@ class PostgresJobStore:
         await self.turn.give()
 
     async def advance(self, cursor: str, position: int) -> None:
-        await self._ask(SqlWrite(lambda transaction, now: transaction.add("advance", name=cursor, position=position), lazy=True))
+        await self.write(SqlWrite(lambda transaction, now: transaction.add("advance", name=cursor, position=position), lazy=True))
 
     async def forget_cursor(self, cursor: str) -> None:
-        await self._ask(SqlWrite(lambda transaction, now: transaction.add("forget_cursor", name=cursor)))
+        await self.write(SqlWrite(lambda transaction, now: transaction.add("forget_cursor", name=cursor)))
 
     # ---- bulk -------------------------------------------------------------------------------------------------
 
     async def begin_bulk(self, operation: BulkOperation, job_ids: Sequence[str]) -> None:
-        await self._ask(SqlWrite(lambda transaction, now: bulk.begin(transaction, operation, job_ids)))
+        await self.write(SqlWrite(lambda transaction, now: bulk.begin(transaction, operation, job_ids)))
 
     async def bulk(self, operation: str) -> BulkOperation:
         return await bulk.one(self.database, operation)
@@ -333,24 +274,18 @@ class PostgresJobStore:
     async def bulk_items(self, operation: str, at: int, limit: int) -> list[str]:
         return await bulk.items(self.database, operation, at, limit)
 
-    async def bulk_step(
-        self, operation: BulkOperation, at: int, job_ids: Sequence[str], outcomes: Sequence[tuple[str, str]] = ()
-    ) -> BulkState | None:
-        reason = operation.reason or f"bulk operation {operation.id}"
-        return await self._ask(cmd.BulkStep(operation.id, operation.action, at, operation.matched, job_ids, operation.actor, reason, outcomes))
-
     # ---- retention --------------------------------------------------------------------------------------------
 
     async def prune(self, keep: Retention) -> Pruned:
         plan = await retention.plan(self.database, keep, self.now(), self._walk)
         done = Pruned(more=plan.more, over=plan.over)
         if plan:
-            done = await self._ask(SqlWrite(lambda transaction, now: retention.drop(transaction, plan, now)))
+            done = await self.write(SqlWrite(lambda transaction, now: retention.drop(transaction, plan, now)))
         self._walk = plan.walk
         return done
 
     async def prune_settled(self, before: int, before_minute: int) -> None:
-        await self._ask(SqlWrite(lambda transaction, now: retention.drop_settled(transaction, before, before_minute), lazy=True))
+        await self.write(SqlWrite(lambda transaction, now: retention.drop_settled(transaction, before, before_minute), lazy=True))
 
     async def checkpoint(self) -> Checkpoint | None:
         return await retention.checkpoint(self.database)
@@ -405,18 +340,18 @@ class PostgresJobStore:
         return await schedules.with_history(self.database)
 
     async def restore_schedules(self, rows: Mapping[str, Schedule | None]) -> None:
-        await self._ask(SqlWrite(lambda transaction, now: schedules.write(transaction, rows)))
+        await self.write(SqlWrite(lambda transaction, now: schedules.write(transaction, rows)))
 
     async def missing(self, job_ids: Sequence[str]) -> list[str]:
         return await audit.missing(self.database, job_ids)
 
     async def restore(self, histories: Sequence[tuple[str, Folded]]) -> None:
-        await self._ask(SqlWrite(lambda transaction, now: audit.restore(transaction, histories)))
+        await self.write(SqlWrite(lambda transaction, now: audit.restore(transaction, histories)))
 
     # ---- dead letters and refusals ----------------------------------------------------------------------------
 
     async def keep_dead_letter(self, letter: DeadLetter) -> None:
-        await self._ask(SqlWrite(lambda transaction, now: records.keep_dead_letter(transaction, letter)))
+        await self.write(SqlWrite(lambda transaction, now: records.keep_dead_letter(transaction, letter)))
 
     async def dead_letters(self, limit: int, cursor: str | None, status: str | None) -> Page[DeadLetter]:
         return await reading.dead_letters(self.database, limit, cursor, status)
@@ -424,8 +359,8 @@ class PostgresJobStore:
     async def dead_letter(self, letter_id: str) -> DeadLetter:
         return await reading.dead_letter(self.database, letter_id)
 
-    async def dead_letter_counts(self) -> dict[str, int]:
-        return dict(await self.database.rows("dead_letter_counts"))
+    async def dead_letter_counts(self, since: int = 0) -> dict[str, int]:
+        return dict(await self.database.rows("dead_letter_counts", since=since))
 
     async def dead_letter_of(self, trigger: str, source: str, event_id: str) -> DeadLetter | None:
         return await reading.dead_letter_of(self.database, trigger, source, event_id)
@@ -433,14 +368,18 @@ class PostgresJobStore:
     async def resolve_dead_letters(self, triggers: Sequence[str], position: int) -> int:
         if not (await self.dead_letter_counts()).get("kept"):
             return 0
-        return int(await self._ask(SqlWrite(lambda transaction, now: records.resolve_dead_letters(transaction, triggers, position))))
+        return int(await self.write(SqlWrite(lambda transaction, now: records.resolve_dead_letters(transaction, triggers, position))))
 
-    async def tell_of_dead_letter(self, letter_id: str, participle: str, data: dict[str, Any], actor: str) -> None:
-        await self._ask(cmd.DeadLetterEvent(letter_id, participle, data, actor))
+    async def remember_secrets(self, schemas: Mapping[str, Any]) -> dict[str, list[Any]]:
+        kept = await reading.secret_schemas(self.database)
+        if all(schema in kept.get(job_type, ()) for job_type, schema in schemas.items()):
+            return kept
+        await self.write(SqlWrite(lambda transaction, now: records.keep_secret_schemas(transaction, schemas)))
+        return await reading.secret_schemas(self.database)
 
     async def record_refusals(self, refusals: Sequence[Refusal]) -> None:
         # the minute is that of the commit: a tick may have told the one before already
-        await self._ask(SqlWrite(lambda transaction, now: records.record_refusals(transaction, refusals, now), lazy=True))
+        await self.write(SqlWrite(lambda transaction, now: records.record_refusals(transaction, refusals, now), lazy=True))
 
     async def refusals(self, limit: int, subject_type: str | None = None) -> list[dict[str, Any]]:
         return await reading.refusals(self.database, limit, subject_type)

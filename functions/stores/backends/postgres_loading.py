@@ -13,6 +13,7 @@ import orjson
 
 from contracts.job import Job
 from functions.stores import commands as cmd
+from functions.stores.backends import postgres_alerts as alerts
 from functions.stores.backends import postgres_bulk as bulk
 from functions.stores.backends import postgres_schedules as schedules
 from functions.stores.backends.postgres_claiming import Claiming
@@ -177,12 +178,14 @@ async def _load_late_children(transaction: Transaction, unit: cmd.Unit, families
             return  # rows that are not there
 
 
-async def load_schedules(transaction: Transaction, needs: cmd.Needs, unit: cmd.Unit) -> None:
-    """The schedules that commands asked for, and the streams that are known to be needed; before the commands plan."""
-    if not (needs.all_schedules or needs.schedules or needs.due_schedules):
-        return
+async def load_before_plans(transaction: Transaction, needs: cmd.Needs, unit: cmd.Unit) -> None:
+    """The schedules and alerts that commands asked for, each kind under a lock, and the streams that are known to be needed."""
     questions = Questions()
-    questions.add(None, "lock_schedules")
-    _ask_for_streams(questions, needs.streams, unit)
-    schedules.ask(questions, needs, unit)
+    if needs.all_schedules or needs.schedules or needs.due_schedules:
+        questions.add(None, "lock_schedules")
+        _ask_for_streams(questions, needs.streams, unit)
+        schedules.ask(questions, needs, unit)
+    if needs.alerts:
+        questions.add(None, "lock_alerts")
+        questions.add(lambda rows: unit.alerts.update(alerts.by_id(rows)), "alerts")
     await questions.ask(transaction)

@@ -77,7 +77,7 @@ async def _check(database: PostgresDatabase, connection: AsyncConnection[Any]) -
     newest = steps()[-1][0]
     if known < newest:
         raise ConfigurationError(f"{database.place} has layout {known}, and this version needs {newest}: run `make migrate`, or let it happen at the"
-                                 " start with OBSERVATORY_POSTGRES_MIGRATE=1")  # fmt: skip
+                                 " start with OBSERVATORY_MIGRATE=1")  # fmt: skip
 
 
 def _check_server(database: PostgresDatabase, connection: AsyncConnection[Any]) -> None:

@@ -7,7 +7,6 @@ import orjson
 
 from contracts.errors import JobNotFound, NotFound
 from contracts.event import Event
-from contracts.ids import is_uuid
 from contracts.job import Attempt, Job
 from contracts.times import to_rfc3339
 from functions.stores.backends.postgres_audience import event_at
@@ -25,7 +24,7 @@ EVENTS_A_SEARCH = 20_000
 
 
 async def job(database: PostgresDatabase, job_id: str) -> Job:
-    rows = await database.rows("job", id=job_id) if is_uuid(job_id) else []
+    rows = await database.rows("job", ids=uuids([job_id]))
     if not rows:
         raise JobNotFound(f"there is no job {job_id}")
     return job_of(rows[0])
@@ -44,7 +43,7 @@ async def family(database: PostgresDatabase, job_id: str, limit: int) -> Family:
 
 
 async def attempts(database: PostgresDatabase, job_id: str) -> list[Attempt]:
-    rows, ended = await database.read(call("job", id=job_id), call("attempts", id=job_id)) if is_uuid(job_id) else ([], [])
+    rows, ended = await database.read(call("job", ids=uuids([job_id])), call("attempts", ids=uuids([job_id])))
     if not rows:
         raise JobNotFound(f"there is no job {job_id}")
     found, current = [_attempt(row) for row in ended], job_of(rows[0])
@@ -143,6 +142,14 @@ async def dead_letter(database: PostgresDatabase, letter_id: str) -> DeadLetter:
 async def dead_letter_of(database: PostgresDatabase, trigger: str, source: str, event_id: str) -> DeadLetter | None:
     rows = await database.rows("dead_letter_of", trigger=trigger, source=source, event_id=event_id)
     return _letter(rows[0]) if rows else None
+
+
+async def secret_schemas(database: PostgresDatabase) -> dict[str, list[Any]]:
+    """Type -> every schema that ever marked a secret of it."""
+    found: dict[str, list[Any]] = {}
+    for job_type, schema in await database.rows("secret_schemas"):
+        found.setdefault(job_type, []).append(orjson.loads(schema))
+    return found
 
 
 async def refusals(database: PostgresDatabase, limit: int, subject_type: str | None) -> list[dict[str, Any]]:

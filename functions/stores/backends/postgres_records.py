@@ -1,6 +1,6 @@
-"""Writes on PostgreSQL that are no moves: dead letters and refusals. Each is run within a write transaction."""
+"""Writes on PostgreSQL that are no moves: dead letters, refusals, what is secret. Each is run within a write transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -26,6 +26,11 @@ def keep_dead_letter(transaction: Transaction, letter: DeadLetter) -> None:
 
 async def resolve_dead_letters(transaction: Transaction, triggers: Sequence[str], position: int) -> int:
     return len(await transaction.rows("resolve_dead_letters", triggers=list(triggers), position=position, outcome=_PASSED))
+
+
+def keep_secret_schemas(transaction: Transaction, schemas: Mapping[str, Any]) -> None:
+    rows = [(job_type, strict_json.dumps_text(schema)) for job_type, schema in sorted(schemas.items())]
+    transaction.add("keep_secret_schemas", rows=named(("type", "schema"), rows))
 
 
 async def record_refusals(transaction: Transaction, refusals: Sequence[Refusal], now: int) -> None:

@@ -7,13 +7,14 @@ adds. Jobs are walked in the order of acceptance, so that no index is kept for i
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
 from contracts.event import Event
 from contracts.event_types import SCHEDULE_FIRED, SCHEDULE_SKIPPED, full_name
-from contracts.statistics import ALL_TIME, Delta, fold
+from contracts.statistics import Delta, fold
+from functions.stores.backends import postgres_tables as tables
 from functions.stores.backends.postgres_database import PostgresDatabase, Snapshot
 from functions.stores.backends.postgres_reading import by_state
 from functions.stores.backends.postgres_rows import named, packed
@@ -150,13 +151,11 @@ async def _old_keys(snapshot: Snapshot, now: int, after: str) -> tuple[list[str]
 
 
 async def checkpoint(database: PostgresDatabase) -> Checkpoint | None:
-    found, states, sums, buckets = await database.read(
-        call("checkpoint"), call("checkpoint_states"), call("checkpoint_sums"), call("checkpoint_buckets")
-    )
+    found, *parts = await database.read(call("checkpoint"), *tables.reads(tables.CHECKPOINT))
     if not found:
         return None
     position, as_of, jobs = found[0]
-    return Checkpoint(position, as_of, jobs, Delta(*({tuple(row[:-1]): row[-1] for row in rows} for rows in (states, sums, buckets))))
+    return Checkpoint(position, as_of, jobs, tables.delta_of(parts))
 
 
 # ---- writing ----------------------------------------------------------------------------------------------------
@@ -201,21 +200,13 @@ def _add_up(transaction: Transaction, plan: Plan) -> None:
         transaction.add("lock_placing")
         transaction.add("count_down", rows=named(("queue", "type", "status", "jobs"), [(*cell, jobs) for cell, jobs in sorted(gone.items())]))
     transaction.add("move_checkpoint", position=plan.position, as_of=plan.as_of, jobs=len(plan.jobs))
-    for name, part, columns in (
-        ("add_states", plan.sums.states, ("queue", "type", "status", "jobs")),
-        ("add_sums", plan.sums.sums, ("minute", "queue", "type", "measure", "value")),
-        ("add_buckets", plan.sums.buckets, ("minute", "queue", "type", "measure", "bucket", "count")),
-    ):
-        rows: list[Any] = [(*key, value) for key, value in sorted(part.items())]
-        if rows:
-            transaction.add(name, rows=named(columns, rows))
+    tables.add_delta(transaction, tables.CHECKPOINT, plan.sums)
 
 
-def drop_settled(transaction: Transaction, before: int, before_minute: int) -> None:
+async def drop_settled(transaction: Transaction, before: int, before_minute: int) -> None:
     """Dead letters that somebody settled, counters of refusals and workers from before an instant; the checkpoint's minutes from
     before that minute, while the sums since the beginning stay."""
     transaction.add("drop_settled_letters", before=before)
     transaction.add("drop_told_refusals", minute=before // 60_000_000)
     transaction.add("drop_workers", before=before)
-    transaction.add("drop_sums", all_time=ALL_TIME, before=before_minute)
-    transaction.add("drop_buckets", all_time=ALL_TIME, before=before_minute)
+    await transaction.ask(*tables.drop_minutes(tables.CHECKPOINT, before_minute))

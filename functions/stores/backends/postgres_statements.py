@@ -17,6 +17,7 @@ def _selected(*without: str) -> str:
     return ", ".join(f"NULL::text AS {name}" if name in without else f"jobs.{name}" for name in JOB_FIELDS)
 
 
+OWNERS = ("statistics", "checkpoint")  # of deltas in rows
 _PLACES = {
     "{columns}": ", ".join(JOB_FIELDS),
     "{job}": _selected(),
@@ -42,7 +43,8 @@ def _read(path: Path) -> dict[str, bytes]:
         sql = "\n".join(lines).strip().removesuffix(";")
         for place, columns in _PLACES.items():
             sql = sql.replace(place, columns)
-        found[name.strip()] = sql.encode()
+        for owner in OWNERS if "{owner}" in name else [""]:
+            found[name.strip().replace("{owner}", owner)] = sql.replace("{owner}", owner).encode()
     return found
 
 

@@ -85,11 +85,7 @@ class Writer:
 
     async def _run(self) -> None:
         while batch := await self._next_batch():
-            try:
-                await self._write(batch)
-            except Exception as error:
-                log.exception("a transaction failed", extra={"action": "postgres.failed"})
-                _fail(batch, ObservatoryError(f"{type(error).__name__}: {words_of(error)}"))
+            await self._write(batch)
 
     async def _next_batch(self) -> Asked:
         """Empty at the end alone."""
@@ -124,13 +120,11 @@ class Writer:
                 await self._write_each(batch)
             else:
                 _fail(batch, error)
-        except psycopg.Error as error:  # something in it cannot be stored
+        except Exception as error:  # something in it cannot be stored
             if len(batch) > 1:
                 await self._write_each(batch)
             else:
-                fault = ObservatoryError(f"{type(error).__name__}: {words_of(error)}")
-                fault.__cause__ = error
-                _fail(batch, fault)
+                _fail(batch, _fault(error))
         else:
             self.commits += 1
             faults.reach("committed")
@@ -203,6 +197,15 @@ def _deliver(batch: Asked, answers: Sequence[Any]) -> None:
             future.set_exception(answer)
         else:
             future.set_result(answer)
+
+
+def _fault(error: Exception) -> ObservatoryError:
+    if isinstance(error, ObservatoryError):
+        return error
+    log.error("a write cannot be stored: %s", words_of(error), exc_info=error, extra={"action": "postgres.failed"})
+    fault = ObservatoryError(f"{type(error).__name__}: {words_of(error)}")
+    fault.__cause__ = error
+    return fault
 
 
 def _fail(batch: Asked, error: ObservatoryError) -> None:

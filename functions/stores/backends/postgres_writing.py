@@ -8,6 +8,7 @@ import orjson
 from contracts.event import Event
 from contracts.times import MICROSECONDS
 from functions.stores import commands as cmd
+from functions.stores.backends import postgres_alerts as alerts
 from functions.stores.backends import postgres_bulk as bulk
 from functions.stores.backends import postgres_schedules as schedules
 from functions.stores.backends.postgres_loading import Families
@@ -52,6 +53,8 @@ def flush(transaction: Transaction, unit: cmd.Unit, families: Families, seen: Se
             _write_dead_letter(transaction, document)
     if unit.changed_schedules:
         schedules.write(transaction, {name: unit.schedules.get(name) for name in unit.changed_schedules})
+    if unit.changed_alerts:
+        alerts.write(transaction, unit.changed_alerts)
     if unit.seen and (fresh := seen.fresh(unit.seen, unit.now)):
         transaction.add("write_seen", rows=named(("queue", "worker"), fresh), now=unit.now)
 

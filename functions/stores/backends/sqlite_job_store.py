@@ -8,15 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from contracts.alerts import Alert, Judge, Judgement
-from contracts.errors import NotFound, ObservatoryError, UnknownQueue
+from contracts.alerts import Alert
+from contracts.errors import NotFound, ObservatoryError
 from contracts.event import Event
 from contracts.folding import Folded
 from contracts.ids import UuidSequence
-from contracts.job import Attempt, Job, JobRequest
+from contracts.job import Attempt, Job
 from contracts.query import Query
-from contracts.schedule import Schedule, ScheduleSpec
-from contracts.times import to_micros
+from contracts.schedule import Schedule
 from functions.stores import commands as cmd
 from functions.stores.backends import sqlite_alerts as alerts
 from functions.stores.backends import sqlite_audit as audit
@@ -30,32 +29,27 @@ from functions.stores.backends import sqlite_writing as writing
 from functions.stores.backends.sqlite_database import SqliteDatabase, one
 from functions.stores.backends.sqlite_search import SqliteSearch
 from functions.stores.backends.sqlite_state import SqlWrite, StateWrite, WriterState
-from functions.stores.bulk import BulkOperation, BulkState
+from functions.stores.bulk import BulkOperation
 from functions.stores.clock import Clock, MonotonicClock, wall_clock
+from functions.stores.commanding import Commanding
 from functions.stores.cursors import decode_numbers, encode_cursor
 from functions.stores.job_store import (
     Committed,
     DeadLetter,
-    Declared,
     Family,
     JobPage,
-    Lease,
     Page,
     QueueState,
     Recovered,
     Refusal,
-    Resolve,
-    Submitted,
-    Tick,
 )
-from functions.stores.moves import Ending
 from functions.stores.retention import STATUSES, Checkpoint, Pruned, Retention
 
 Check = Callable[[Event], None]
 ABOVE_ALL = 1 << 62
 
 
-class SqliteJobStore:
+class SqliteJobStore(Commanding):
     """Jobs and their feed in `database`; `check` validates each event before it is stored."""
 
     def __init__(
@@ -183,6 +177,10 @@ class SqliteJobStore:
             for callback in self._callbacks:
                 callback(events)
 
+    async def write(self, command: Any) -> Any:
+        """What a command, a SqlWrite or a StateWrite comes to, once it is committed."""
+        return await self.database.ask(command)
+
     # ---- bulk -------------------------------------------------------------------------------------------------
 
     async def begin_bulk(self, operation: BulkOperation, job_ids: Sequence[str]) -> None:
@@ -196,13 +194,6 @@ class SqliteJobStore:
 
     async def bulk_items(self, operation: str, at: int, limit: int) -> list[str]:
         return await self.database.read(lambda connection: bulk.items(connection, operation, at, limit))
-
-    async def bulk_step(
-        self, operation: BulkOperation, at: int, job_ids: Sequence[str], outcomes: Sequence[tuple[str, str]] = ()
-    ) -> BulkState | None:
-        reason = operation.reason or f"bulk operation {operation.id}"
-        step = cmd.BulkStep(operation.id, operation.action, at, operation.matched, job_ids, operation.actor, reason, outcomes)
-        return await self.database.ask(step)
 
     # ---- retention --------------------------------------------------------------------------------------------
 
@@ -249,89 +240,15 @@ class SqliteJobStore:
     async def restore(self, histories: Sequence[tuple[str, Folded]]) -> None:
         await self.database.ask(StateWrite(lambda connection, state: audit.restore(connection, state, histories)))
 
-    # ---- the moves --------------------------------------------------------------------------------------------
-
-    async def submit(self, requests: Sequence[JobRequest]) -> list[Submitted | ObservatoryError]:
-        return await self.database.ask(cmd.Submit(requests))
-
-    async def claim(
-        self, queue: str, limit: int, *, worker: str, instance: str, lease_seconds: float, cold_start_seconds: float | None = None
-    ) -> list[Job]:
-        lease = to_micros(lease_seconds)
-        return await self.database.ask(cmd.Claim(queue, limit, worker, instance, lease, cold_start_seconds))
-
-    async def end_attempts(self, endings: Sequence[Ending]) -> list[str | ObservatoryError]:
-        return await self.database.ask(cmd.EndAttempts(endings))
-
-    async def renew(self, leases: Sequence[tuple[str, int]], lease_seconds: float) -> list[Lease]:
-        return await self.database.ask(cmd.Renew(leases, to_micros(lease_seconds)))
-
-    async def release(self, leases: Sequence[tuple[str, int]], reason: str) -> int:
-        return await self.database.ask(cmd.Release(leases, reason))
-
-    async def progress(self, job_id: str, lease_token: int, progress: dict[str, Any]) -> None:
-        await self.database.ask(cmd.Progress(job_id, lease_token, progress))
-
-    async def effect(self, job_id: str, lease_token: int, step: str, value: Any) -> Any:
-        return await self.database.ask(cmd.Effect(job_id, lease_token, step, value))
-
     async def effects(self, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         return await self.database.read(lambda connection: reading.effects(connection, job_ids))
 
-    async def cancel(self, job_ids: Sequence[str], actor: str, reason: str | None) -> list[Job | ObservatoryError]:
-        return await self.database.ask(cmd.CancelJobs(job_ids, actor, reason))
-
-    async def reopen(self, job_ids: Sequence[str], actor: str, reason: str | None) -> list[Job | ObservatoryError]:
-        return await self.database.ask(cmd.Reopen(job_ids, actor, reason))
-
-    async def tick(self, *, rescue_all: bool = False, limit: int = 500, resolve: Resolve | None = None) -> Tick:
-        return await self.database.ask(cmd.TickCommand(limit, rescue_all, resolve))
-
     # ---- queues -----------------------------------------------------------------------------------------------
-
-    async def declare_queues(self, declarations: Sequence[tuple[str, int | None, float | None, bool]]) -> None:
-        known = {state.name: state for state in await self.queues()}
-        for name, max_running, rate, paused in declarations:
-            state = known.get(name)
-            if state is None or (state.max_running, state.rate_per_second) != (max_running, rate):
-                await self.database.ask(cmd.QueueEvent(name, "configured", {
-                    "name": name, "max_running": max_running, "rate_per_second": rate,
-                    "paused": paused if state is None else state.paused}, "function:scheduler"))  # fmt: skip
-
-    async def set_paused(self, queue: str, paused: bool, actor: str, reason: str | None) -> QueueState:
-        state = await self._queue(queue)
-        if state.paused != paused:
-            data = {"name": queue, "reason": reason} if paused else {"name": queue}
-            await self.database.ask(cmd.QueueEvent(queue, "paused" if paused else "resumed", data, actor))
-        return await self._queue(queue)
-
-    async def _queue(self, name: str) -> QueueState:
-        states = {state.name: state for state in await self.queues()}
-        if name not in states:
-            raise UnknownQueue(f"there is no queue {name!r}; known are {', '.join(sorted(states))}")
-        return states[name]
 
     async def queues(self) -> list[QueueState]:
         return await self.database.read(reading.queues)
 
     # ---- schedules --------------------------------------------------------------------------------------------
-
-    async def put_schedule(self, name: str, spec: ScheduleSpec, actor: str) -> tuple[Schedule, str]:
-        return await self.database.ask(cmd.PutSchedule(name, spec, actor))
-
-    async def declare_schedules(self, specs: Mapping[str, ScheduleSpec]) -> Declared:
-        return await self.database.ask(cmd.DeclareSchedules(dict(specs)))
-
-    async def delete_schedule(self, name: str, actor: str, reason: str | None) -> None:
-        await self.database.ask(cmd.DeleteSchedule(name, actor, reason))
-
-    async def pause_schedule(self, name: str, paused: bool, actor: str, reason: str | None) -> Schedule:
-        return await self.database.ask(cmd.PauseSchedule(name, paused, actor, reason))
-
-    async def run_schedule(
-        self, name: str, resolve: Resolve, actor: str, keys: tuple[str, ...] = (), fingerprint: bytes = b"", traceparent: str | None = None
-    ) -> Submitted:
-        return await self.database.ask(cmd.RunSchedule(name, resolve, actor, keys, fingerprint, traceparent))
 
     async def schedule(self, name: str) -> Schedule:
         return await self.database.read(lambda connection: schedules.read_one(connection, name))
@@ -340,9 +257,6 @@ class SqliteJobStore:
         return await self.database.read(lambda connection: schedules.read_page(connection, limit, cursor))
 
     # ---- alerts -----------------------------------------------------------------------------------------------
-
-    async def judge_alerts(self, judge: Judge) -> Judgement:
-        return await self.database.ask(cmd.JudgeAlerts(judge))
 
     async def alerts(self) -> dict[str, Alert]:
         return await self.database.read(alerts.read)
@@ -433,9 +347,6 @@ class SqliteJobStore:
             return 0
         write = SqlWrite(lambda connection: records.resolve_dead_letters(connection, triggers, position))
         return int(await self.database.ask(write))
-
-    async def tell_of_dead_letter(self, letter_id: str, participle: str, data: dict[str, Any], actor: str) -> None:
-        await self.database.ask(cmd.DeadLetterEvent(letter_id, participle, data, actor))
 
     async def remember_secrets(self, schemas: Mapping[str, Any]) -> dict[str, list[Any]]:
         kept = await self.database.read(records.secret_schemas)

@@ -80,6 +80,9 @@ ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE c.position <
 -- name: forget_cursor
 DELETE FROM observatory.cursors WHERE name = %(name)s;
 
+-- name: forget_cursor
+DELETE FROM observatory.cursors WHERE name = %(name)s;
+
 -- name: counts
 -- What is placed, and what is not yet.
 SELECT queue, type, status, sum(jobs)::bigint FROM (

@@ -139,7 +139,8 @@ FROM json_to_recordset(%(rows)s::json) AS r(job_id uuid, step text, lease_token 
 -- Each key goes to whoever inserts it first; who comes second waits for the first one's commit. In one order, against deadlocks.
 INSERT INTO observatory.idempotency (key, job_id, fingerprint, created_at)
 SELECT key, job_id, decode(fingerprint, 'hex'), %(now)s
-FROM json_to_recordset(%(rows)s::json) WITH ORDINALITY AS r(key text, job_id uuid, fingerprint text, place)
+FROM ROWS FROM (json_to_recordset(%(rows)s::json) AS (key text, job_id uuid, fingerprint text)) WITH ORDINALITY
+    AS r(key, job_id, fingerprint, place)
 ORDER BY key, place
 ON CONFLICT DO NOTHING;
 

@@ -14,14 +14,14 @@ FROM observatory.deployment;
 -- ---- a job ------------------------------------------------------------------------------------------------------
 
 -- name: job
-SELECT {job} FROM observatory.jobs WHERE id = %(id)s::uuid;
+SELECT {job} FROM observatory.jobs WHERE id = ANY (%(ids)s::uuid[]);
 
 -- name: statuses
 SELECT id, status FROM observatory.jobs WHERE id = ANY (%(ids)s::uuid[]);
 
 -- name: attempts
 SELECT job_id, lease_token, attempt, worker, instance, claimed_at, started_at, finished_at, outcome, error, output
-FROM observatory.attempts WHERE job_id = %(id)s::uuid ORDER BY lease_token;
+FROM observatory.attempts WHERE job_id = ANY (%(ids)s::uuid[]) ORDER BY lease_token;
 
 -- name: effects
 SELECT job_id, step, value FROM observatory.effects WHERE job_id = ANY (%(ids)s::uuid[]);
@@ -131,7 +131,7 @@ SELECT id, trigger, source, event_id, event_type, reason, attempts, content_type
 FROM observatory.dead_letters WHERE trigger = %(trigger)s AND source = %(source)s AND event_id = %(event_id)s;
 
 -- name: dead_letter_counts
-SELECT status, count(*) FROM observatory.dead_letters GROUP BY status;
+SELECT status, count(*) FROM observatory.dead_letters WHERE kept_at >= %(since)s GROUP BY status;
 
 -- name: resolve_dead_letters
 -- The reason tells a fault that passes (5xx, no answer) from one that does not.
@@ -144,6 +144,13 @@ RETURNING id;
 
 -- name: tell_dead_letter
 UPDATE observatory.dead_letters SET status = %(status)s, outcome = %(outcome)s WHERE id = %(id)s;
+
+-- name: keep_secret_schemas
+INSERT INTO observatory.secret_schemas (type, schema) SELECT type, schema FROM json_to_recordset(%(rows)s::json) AS r(type text, schema text)
+ON CONFLICT DO NOTHING;
+
+-- name: secret_schemas
+SELECT type, schema FROM observatory.secret_schemas ORDER BY type, schema;
 
 -- name: lock_refusals
 SELECT pg_advisory_xact_lock(7041958, 3);
@@ -164,6 +171,22 @@ UPDATE observatory.refusals SET told = true WHERE NOT told AND minute < %(minute
 SELECT minute, subject_type, reason, count, samples FROM observatory.refusals
 WHERE %(subject_type)s::text IS NULL OR subject_type = %(subject_type)s
 ORDER BY minute DESC, count DESC, subject_type, reason LIMIT %(limit)s;
+
+-- ---- alerts -----------------------------------------------------------------------------------------------------
+
+-- name: lock_alerts
+-- One at a time judges, so that an alert is told once.
+SELECT pg_advisory_xact_lock(7041958, 4);
+
+-- name: alerts
+SELECT id, state FROM observatory.alerts;
+
+-- name: write_alerts
+INSERT INTO observatory.alerts (id, state) SELECT id, state FROM json_to_recordset(%(rows)s::json) AS r(id text, state text)
+ON CONFLICT (id) DO UPDATE SET state = excluded.state;
+
+-- name: delete_alerts
+DELETE FROM observatory.alerts WHERE id = ANY (%(ids)s);
 
 -- ---- bulk operations --------------------------------------------------------------------------------------------
 

@@ -81,34 +81,8 @@ INSERT INTO observatory.checkpoints AS c (position, as_of, jobs) VALUES (%(posit
 ON CONFLICT (singleton) DO UPDATE SET position = greatest(c.position, excluded.position), as_of = greatest(c.as_of, excluded.as_of),
     jobs = c.jobs + excluded.jobs;
 
--- name: add_states
-INSERT INTO observatory.checkpoint_states AS c (queue, type, status, jobs)
-SELECT queue, type, status, jobs FROM json_to_recordset(%(rows)s::json) AS r(queue text, type text, status text, jobs bigint)
-ON CONFLICT (queue, type, status) DO UPDATE SET jobs = c.jobs + excluded.jobs;
-
--- name: add_sums
-INSERT INTO observatory.checkpoint_sums AS c (minute, queue, type, measure, value)
-SELECT minute, queue, type, measure, value
-FROM json_to_recordset(%(rows)s::json) AS r(minute bigint, queue text, type text, measure text, value bigint)
-ON CONFLICT (minute, queue, type, measure) DO UPDATE SET value = c.value + excluded.value;
-
--- name: add_buckets
-INSERT INTO observatory.checkpoint_buckets AS c (minute, queue, type, measure, bucket, count)
-SELECT minute, queue, type, measure, bucket, count
-FROM json_to_recordset(%(rows)s::json) AS r(minute bigint, queue text, type text, measure text, bucket integer, count bigint)
-ON CONFLICT (minute, queue, type, measure, bucket) DO UPDATE SET count = c.count + excluded.count;
-
 -- name: checkpoint
 SELECT position, as_of, jobs FROM observatory.checkpoints;
-
--- name: checkpoint_states
-SELECT queue, type, status, jobs FROM observatory.checkpoint_states WHERE jobs <> 0;
-
--- name: checkpoint_sums
-SELECT minute, queue, type, measure, value FROM observatory.checkpoint_sums WHERE value <> 0;
-
--- name: checkpoint_buckets
-SELECT minute, queue, type, measure, bucket, count FROM observatory.checkpoint_buckets WHERE count <> 0;
 
 -- name: drop_settled_letters
 DELETE FROM observatory.dead_letters WHERE status <> 'kept' AND kept_at < %(before)s;
@@ -118,9 +92,3 @@ DELETE FROM observatory.refusals WHERE told AND minute < %(minute)s;
 
 -- name: drop_workers
 DELETE FROM observatory.workers WHERE seen_at < %(before)s;
-
--- name: drop_sums
-DELETE FROM observatory.checkpoint_sums WHERE minute > %(all_time)s AND minute < %(before)s;
-
--- name: drop_buckets
-DELETE FROM observatory.checkpoint_buckets WHERE minute > %(all_time)s AND minute < %(before)s;

@@ -265,6 +265,7 @@ CREATE TABLE observatory.dead_letters (
     UNIQUE (trigger, source, event_id)
 );
 CREATE INDEX dead_letters_kept ON observatory.dead_letters (trigger) WHERE status = 'kept';
+CREATE INDEX dead_letters_by_status ON observatory.dead_letters (status, kept_at);
 
 CREATE TABLE observatory.refusals (
     minute bigint NOT NULL,
@@ -292,6 +293,19 @@ CREATE TABLE observatory.bulk_operations (
 );
 ALTER TABLE observatory.bulk_operations ALTER COLUMN items SET STORAGE EXTERNAL;
 CREATE INDEX bulk_operations_open ON observatory.bulk_operations (id) WHERE items IS NOT NULL;
+
+-- Payload schemas that mark secrets, also of tasks that have changed since or gone: what they hid stays hidden.
+CREATE TABLE observatory.secret_schemas (
+    type text NOT NULL,
+    schema text NOT NULL                -- JSON
+);
+CREATE UNIQUE INDEX secret_schemas_once ON observatory.secret_schemas (type, md5(schema));
+
+-- Alerts that are raised, or will be if they last.
+CREATE TABLE observatory.alerts (
+    id text COLLATE "C" PRIMARY KEY,
+    state text NOT NULL                 -- JSON
+) WITH (fillfactor = 50);
 
 -- How far each reader of the feed has come.
 CREATE TABLE observatory.cursors (
@@ -329,4 +343,41 @@ CREATE TABLE observatory.checkpoint_buckets (
     bucket integer NOT NULL,
     count bigint NOT NULL,
     PRIMARY KEY (minute, queue, type, measure, bucket)
+) WITH (fillfactor = 70);
+
+-- Statistics, where there is no Redis for them: folded from the feed up to the cursor `statistics`.
+CREATE TABLE observatory.statistics_states (
+    queue text COLLATE "C" NOT NULL,
+    type text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    jobs bigint NOT NULL,
+    PRIMARY KEY (queue, type, status)
+) WITH (fillfactor = 50);
+CREATE TABLE observatory.statistics_sums (
+    minute bigint NOT NULL,
+    queue text COLLATE "C" NOT NULL,
+    type text COLLATE "C" NOT NULL,
+    measure text COLLATE "C" NOT NULL,
+    value bigint NOT NULL,
+    PRIMARY KEY (minute, queue, type, measure)
+) WITH (fillfactor = 70);
+CREATE TABLE observatory.statistics_buckets (
+    minute bigint NOT NULL,
+    queue text COLLATE "C" NOT NULL,
+    type text COLLATE "C" NOT NULL,
+    measure text COLLATE "C" NOT NULL,
+    bucket integer NOT NULL,
+    count bigint NOT NULL,
+    PRIMARY KEY (minute, queue, type, measure, bucket)
+) WITH (fillfactor = 70);
+
+-- Instances of functions, for those who watch them come and go; a record is dropped with the statistics' old minutes.
+CREATE TABLE observatory.instances (
+    instance text NOT NULL,
+    function text NOT NULL,
+    started_at bigint NOT NULL,
+    first_request_at bigint,
+    stopped_at bigint,
+    start_seconds double precision,
+    PRIMARY KEY (function, instance)
 ) WITH (fillfactor = 70);
