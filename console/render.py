@@ -156,7 +156,7 @@ def _footer(area: Area, state: State) -> None:
     if state.note is not None:
         area.put(1, 0, state.note.text, state.note.style)
     elif state.link.condition == "away" and state.link.heard:
-        area.put(1, 0, f"{state.link.reason}; what is shown was read before. Trying again by itself.", "warn")
+        area.put(1, 0, f"No answer: {state.why_away}. What is shown was read before. Trying again by itself.", "warn")
     else:
         for key, x, label in _labels(state):
             area.spans(x, 0, [(_shown(key, state), "key"), (f" {label}", "dim")])

@@ -179,6 +179,11 @@ class State:
         """Seconds since the epoch by the server's clock, which the instants that it tells are by."""
         return self.wall + self.skew
 
+    @property
+    def why_away(self) -> str:
+        """Why there is no answer, without the address and the advice that the reason gives elsewhere."""
+        return self.link.reason.partition(f"{self.url} ")[2].partition(". ")[0].strip("()") or self.link.reason
+
     def with_view(self, view: View) -> "State":
         return replace(self, views=(*self.views[:-1], view))
 

@@ -104,7 +104,7 @@ class Launcher:
     def _looked(area: Area, state: State) -> int:
         area.spans(2, 0, [("Looked for  ", "dim"), (state.url, "title"), (f"  {state.machine.looked_at}", "dim")])
         if state.link.condition == "away":
-            area.spans(2, 1, [("and found   ", "dim"), (_short_reason(state), "warn")])
+            area.spans(2, 1, [("and found   ", "dim"), (state.why_away or "nothing", "warn")])
         return 3
 
     @staticmethod
@@ -144,11 +144,6 @@ class Launcher:
 
 def _is_starting(state: State) -> bool:
     return state.launching is not None and not state.launching.problem and not state.launching.done
-
-
-def _short_reason(state: State) -> str:
-    """Why there is no answer; the address stands above already."""
-    return text.clean(state.link.reason).partition(f"{state.url} ")[2].partition(". ")[0].strip("()") or text.clean(state.link.reason) or "nothing"
 
 
 def _stage(state: State, stage: Staged) -> list[tuple[str, str]]:
