@@ -1,6 +1,7 @@
 """Port: what delivers events to the functions, by the Triggers' rules."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from contracts.event import Event
@@ -13,6 +14,23 @@ Subscriber = Callable[[str, Sequence[Event]], Awaitable[Sequence[int]]]
 """
 
 
+@dataclass(slots=True)
+class TriggerStatistics:
+    """Events by what became of them here. `dropped` were refused for good (3xx, most 4xx), `dead_lettered` given to the
+    dead letters, `lost` had no deadLetterSink, `pending` are held now."""
+
+    delivered: int = 0
+    retried: int = 0
+    dead_lettered: int = 0
+    dropped: int = 0
+    lost: int = 0
+    pending: int = 0
+
+    @property
+    def done(self) -> int:
+        return self.delivered + self.dead_lettered + self.dropped + self.lost
+
+
 class Broker(Publisher, Protocol):
     """A Publisher that also delivers, between start and stop."""
 
@@ -22,4 +40,13 @@ class Broker(Publisher, Protocol):
 
     async def stop(self, grace_seconds: float = 10.0) -> None:
         """Takes no more, lets deliveries under way end within the grace, and leaves the rest unconfirmed."""
+        ...
+
+    async def deliver_alone(self, trigger: str, event: Event) -> tuple[int, str]:
+        """Delivers an event to one Trigger's subscriber, once; its status and what it said. Raises NotFound."""
+        ...
+
+    @property
+    def statistics(self) -> Mapping[str, TriggerStatistics]:
+        """What became of the events that were delivered from this process, by Trigger."""
         ...

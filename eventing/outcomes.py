@@ -5,6 +5,7 @@ as delivered there, so it does here.
 """
 
 import base64
+from dataclasses import replace
 from enum import Enum
 
 from contracts.event import Event
@@ -38,4 +39,4 @@ def dead_letter(event: Event, trigger: Trigger, status: int, answer: bytes, atte
     reason = {"knativeerrorcode": str(status), "knativeerrordest": trigger.subscriber.address, "attempts": str(attempts)}
     if answer:
         reason["knativeerrordata"] = base64.b64encode(answer[: ERROR_DATA_CHARACTERS // 4 * 3]).decode("ascii")
-    return Event({**event.document, **reason})
+    return replace(event, document={**event.document, **reason}, checked=False)

@@ -63,8 +63,6 @@ class Backlog:
     @property
     def floor(self) -> int | None:
         """The lowest position that is not settled; None when everything is."""
-        while self._unsettled and self._unsettled[0][2].settled:
-            heapq.heappop(self._unsettled)
         lowest = [] if self._stuck is None else [self._stuck]
         if self._unsettled:
             lowest.append(self._unsettled[0][0])
@@ -125,6 +123,8 @@ class Backlog:
         """Forgets a parcel: all of it was delivered, dropped, or put off in a parcel of its own."""
         parcel.settled = True
         self._held -= len(parcel.events)
+        while self._unsettled and self._unsettled[0][2].settled:
+            heapq.heappop(self._unsettled)
 
     def _track(self, parcel: Parcel) -> Parcel:
         self._held += len(parcel.events)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from contracts.errors import ObservatoryError
 from contracts.event import Event
 from contracts.log_fields import about
+from eventing.broker import TriggerStatistics
 from eventing.brokers.backlog import Backlog, Parcel
 from eventing.outcomes import Outcome, dead_letter, outcome_of
 from eventing.triggers import Trigger
@@ -38,18 +39,6 @@ class Timer(Protocol):
     def call_later(self, delay: float, callback: Callable[[], Any]) -> Handle: ...
 
 
-@dataclass(slots=True)
-class TriggerStatistics:
-    """Events by what became of them. `dropped` were refused for good (3xx, most 4xx), `lost` had no deadLetterSink."""
-
-    delivered: int = 0
-    retried: int = 0
-    dead_lettered: int = 0
-    dropped: int = 0
-    lost: int = 0
-    pending: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Route:
     """How to reach a subscriber: up to `batch` events a delivery, `slots` deliveries at once."""
@@ -64,16 +53,25 @@ class Courier:
 
     A subscriber that is not hosted here (`route` is None) gets nothing, and its first event stays unsettled. With a
     `feed`, no more than `bound` events are held in memory: the ones beyond are read from the feed when their turn comes.
+    `on_settled` gets the events that are done with: taken, dropped, or taken by the dead letter sink.
     """
 
     def __init__(
-        self, trigger: Trigger, route: Route | None, sink: Send | None, *, bound: int, feed: Feed | None, on_settled: Callable[[], None]
+        self,
+        trigger: Trigger,
+        route: Route | None,
+        sink: Send | None,
+        *,
+        bound: int,
+        feed: Feed | None,
+        on_settled: Callable[[Sequence[Event]], None],
+        statistics: TriggerStatistics | None = None,
     ) -> None:
         self.trigger = trigger
         self.inbox: list[Event] = []
         self.backlog = Backlog(bound=bound, overflows=feed is not None)
         self._route, self._sink, self._feed, self._on_settled = route, sink, feed, on_settled
-        self._statistics = TriggerStatistics()
+        self._statistics = statistics or TriggerStatistics()
         self._carriers: set[asyncio.Task[None]] = set()
         self._timer: Timer | None = None
         self._alarm: Handle | None = None
@@ -98,6 +96,11 @@ class Courier:
     def statistics(self) -> TriggerStatistics:
         self._statistics.pending = self.backlog.pending
         return self._statistics
+
+    def collect_dead(self, letters: Sequence[Event]) -> None:
+        """Takes dead letters, which go to the sink alone."""
+        self.backlog.put_off(Parcel(list(letters), None, dead=True), self._now())
+        self._pump()
 
     def collect(self, *, again: bool) -> None:
         """Takes over what the broker put into the inbox; `again` says that these positions were published before."""
@@ -180,7 +183,7 @@ class Courier:
             self._reading = False
         matching = [event for event in events if self.trigger.matches(event)]
         self.backlog.add_read(matching, events[-1].position if events else self.backlog.left_out[1])
-        self._on_settled()
+        self._on_settled(())
 
     # Deliveries, and what follows from their answers
 
@@ -190,14 +193,15 @@ class Courier:
         assert send is not None
         statuses, answer = await send(parcel.events)
         parcel.attempts += 1
+        left: list[tuple[Event, int]] = []
         if statuses.count(200) == len(parcel.events):
             self._count_taken(parcel, len(parcel.events))
         elif parcel.dead:
-            self._after_sink(parcel, statuses)
+            left = self._after_sink(parcel, statuses)
         else:
-            self._after_subscriber(parcel, statuses, answer)
+            left = self._after_subscriber(parcel, statuses, answer)
         self.backlog.settle(parcel)
-        self._on_settled()
+        self._on_settled(_without(parcel.events, left))
 
     def _count_taken(self, parcel: Parcel, number: int) -> None:
         if parcel.dead:
@@ -205,7 +209,8 @@ class Courier:
         else:
             self._statistics.delivered += number
 
-    def _after_subscriber(self, parcel: Parcel, statuses: Sequence[int], answer: bytes) -> None:
+    def _after_subscriber(self, parcel: Parcel, statuses: Sequence[int], answer: bytes) -> list[tuple[Event, int]]:
+        """Puts off what has to be delivered again, or to the sink; returns it, with its statuses."""
         outcomes = [outcome_of(status) for status in statuses]
         self._count_taken(parcel, outcomes.count(Outcome.TAKEN))
         if Outcome.DROPPED in outcomes:
@@ -213,15 +218,15 @@ class Courier:
         left = [
             (event, status) for event, status, outcome in zip(parcel.events, statuses, outcomes, strict=True) if outcome is Outcome.AGAIN
         ]
-        if not left:
-            return
         delivery = self.trigger.delivery
-        if parcel.attempts <= delivery.retry:
-            self._statistics.retried += len(left)
-            again = parcel.rest([event for event, _ in left])
-            self.backlog.put_off(again, self._now() + delivery.delay_seconds(parcel.attempts))
-        else:
-            self._give_up(parcel, left, answer)
+        if not left:
+            return []
+        if parcel.attempts > delivery.retry:
+            return self._give_up(parcel, left, answer)
+        self._statistics.retried += len(left)
+        again = parcel.rest([event for event, _ in left])
+        self.backlog.put_off(again, self._now() + delivery.delay_seconds(parcel.attempts))
+        return left
 
     def _report_dropped(self, parcel: Parcel, statuses: Sequence[int]) -> None:
         refused = [status for status in statuses if outcome_of(status) is Outcome.DROPPED]
@@ -233,12 +238,12 @@ class Courier:
             extra=about("broker.dropped", first, trigger=self.trigger.name),
         )  # fmt: skip
 
-    def _give_up(self, parcel: Parcel, left: list[tuple[Event, int]], answer: bytes) -> None:
-        """Hands events to the dead letter sink after their last try."""
+    def _give_up(self, parcel: Parcel, left: list[tuple[Event, int]], answer: bytes) -> list[tuple[Event, int]]:
+        """Hands events to the dead letter sink after their last try; returns those that are not done with."""
         if self._sink is not None:
             letters = [dead_letter(event, self.trigger, status, answer, parcel.attempts) for event, status in left]
             self.backlog.put_off(parcel.rest(letters, dead=True), self._now())
-            return
+            return left
         event, status = left[0]
         if self.trigger.delivery.dead_letter is None:
             self._statistics.lost += len(left)
@@ -249,13 +254,14 @@ class Courier:
             self.trigger.name, len(left), status, event.id,
             extra=about("broker.no_sink", event, trigger=self.trigger.name),
         )  # fmt: skip
+        return []
 
-    def _after_sink(self, parcel: Parcel, statuses: Sequence[int]) -> None:
+    def _after_sink(self, parcel: Parcel, statuses: Sequence[int]) -> list[tuple[Event, int]]:
         """A dead letter that its sink did not take is tried again for ever: nothing else holds it."""
         failed = [(event, status) for event, status in zip(parcel.events, statuses, strict=True) if outcome_of(status) is not Outcome.TAKEN]
         self._count_taken(parcel, len(parcel.events) - len(failed))
         if not failed:
-            return
+            return []
         shortest, longest = SINK_PAUSES_SECONDS
         seconds = min(max(self.trigger.delivery.delay_seconds(parcel.attempts), shortest), longest)
         self.backlog.put_off(parcel.rest([event for event, _ in failed], dead=True), self._now() + seconds)
@@ -264,3 +270,12 @@ class Courier:
             self.trigger.name, failed[0][1], len(failed), seconds,
             extra=about("broker.sink_failed", failed[0][0], trigger=self.trigger.name),
         )  # fmt: skip
+        return failed
+
+
+def _without(events: list[Event], left: list[tuple[Event, int]]) -> list[Event]:
+    """The events that are not among those left."""
+    if not left:
+        return events
+    kept = {id(event) for event, _ in left}
+    return [event for event in events if id(event) not in kept]

@@ -3,21 +3,19 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
-from contracts.errors import BrokerUnavailable, NotFound, Passing
+from contracts.errors import BrokerUnavailable
 from contracts.event import Event
 from contracts.log_fields import about
-from eventing.broker import Subscriber
-from eventing.brokers.courier import Courier, Feed, Route, Send, Timer, TriggerStatistics
-from eventing.brokers.webhook import HttpClientFactory, Webhooks, new_http_client
-from eventing.outcomes import NO_ANSWER
-from eventing.triggers import Destination, Trigger
+from eventing.broker import Subscriber, TriggerStatistics
+from eventing.brokers.courier import Courier, Feed, Timer
+from eventing.brokers.sending import BATCH, Senders
+from eventing.brokers.webhook import HttpClientFactory, new_http_client
+from eventing.triggers import Trigger
 
 log = logging.getLogger("observatory.broker")
 
 MAX_PENDING = 10_000
-BATCH = 500
 _ROUTES = 4_096
 
 
@@ -42,8 +40,8 @@ class EmbeddedBroker:
         http_client: HttpClientFactory = new_http_client,
         timer: Timer | None = None,
     ) -> None:
-        self._subscribers, self._batch, self._max_pending, self._timer = subscribers, batch, max_pending, timer
-        self._webhooks = Webhooks(http_client)
+        self._senders = Senders(subscribers, batch=batch, http_client=http_client)
+        self._max_pending, self._timer = max_pending, timer
         self._couriers = [self._courier(trigger, feed) for trigger in triggers if not (skip_absent and self._absent(trigger))]
         self._filters = tuple({name: None for courier in self._couriers for name in courier.trigger.attributes})
         self._routes: dict[tuple[str | None, ...], tuple[Callable[[Event], None], ...]] = {}
@@ -104,18 +102,11 @@ class EmbeddedBroker:
     async def stop(self, grace_seconds: float = 10.0) -> None:
         self._running = False
         await asyncio.gather(*(courier.stop(grace_seconds) for courier in self._couriers))
-        await self._webhooks.close()
+        await self._senders.close()
 
     async def deliver_alone(self, trigger: str, event: Event) -> tuple[int, str]:
         """Delivers an event to one Trigger's subscriber, once; its status and what it said. Raises NotFound."""
-        for courier in self._couriers:
-            if courier.trigger.name == trigger:
-                send = self._sender(courier.trigger, courier.trigger.subscriber)
-                if send is None:
-                    raise NotFound(f"the subscriber of the Trigger {trigger} does not run here")
-                statuses, answer = await send([event])
-                return statuses[0], answer.decode("utf-8", "replace")
-        raise NotFound(f"there is no Trigger {trigger} any more; its dead letters can only be discarded")
+        return await self._senders.deliver_alone([courier.trigger for courier in self._couriers], trigger, event)
 
     @property
     def statistics(self) -> dict[str, TriggerStatistics]:
@@ -161,66 +152,15 @@ class EmbeddedBroker:
     # Couriers
 
     def _absent(self, trigger: Trigger) -> bool:
-        return trigger.subscriber.service is not None and trigger.subscriber.service not in self._subscribers
+        return not self._senders.reaches(trigger.subscriber)
 
     def _courier(self, trigger: Trigger, feed: Feed | None) -> Courier:
         sink = trigger.delivery.dead_letter
-        url = trigger.subscriber.url is not None
         return Courier(
             trigger,
-            None if self._absent(trigger) else self._route(trigger),
-            self._sender(trigger, sink) if sink else None,
+            self._senders.route(trigger, trigger.subscriber),
+            self._senders.sender(trigger, sink) if sink else None,
             bound=self._max_pending,
-            feed=feed if url else None,
-            on_settled=self._settled,
+            feed=feed if trigger.subscriber.url is not None else None,
+            on_settled=lambda _: self._settled(),
         )
-
-    def _route(self, trigger: Trigger) -> Route:
-        """In-process deliveries keep their order, one batch at a time; POSTs run side by side, as far as the Trigger allows."""
-        send = self._sender(trigger, trigger.subscriber)
-        assert send is not None
-        if trigger.subscriber.url is None:
-            return Route(send, self._batch, 1)
-        return Route(send, 1, trigger.parallelism)
-
-    def _sender(self, trigger: Trigger, destination: Destination) -> Send | None:
-        timeout = trigger.delivery.timeout_seconds
-        if destination.url is not None:
-            return partial(_post_each, self._webhooks, destination.url, timeout)
-        subscriber = self._subscribers.get(destination.service or "")
-        return partial(_call, subscriber, trigger.name, timeout) if subscriber else None
-
-
-async def _call(
-    subscriber: Subscriber, trigger: str, timeout_seconds: float | None, events: Sequence[Event]
-) -> tuple[Sequence[int], bytes]:
-    """Calls a function of this process; whatever it raises is a 5xx, so that its events are tried again."""
-    status = 500
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            statuses = await subscriber(trigger, events)
-        if len(statuses) == len(events):
-            return statuses, b""
-        reason = f"answered {len(statuses)} statuses for {len(events)} events"
-    except asyncio.CancelledError:
-        if (task := asyncio.current_task()) and task.cancelling():
-            raise
-        reason = "was cancelled"
-    except Exception as error:
-        status = error.status if isinstance(error, Passing) else 500
-        reason = f"{type(error).__name__}: {error}"
-    log.warning("%s: a delivery failed: %s", trigger, reason, extra=about("broker.failed", events[0], trigger=trigger))
-    return [status] * len(events), reason.encode(errors="replace")
-
-
-async def _post_each(webhooks: Webhooks, url: str, timeout_seconds: float | None, events: Sequence[Event]) -> tuple[Sequence[int], bytes]:
-    statuses = []
-    answer = b""
-    for event in events:
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                status, answer = await webhooks.post(url, event)
-        except TimeoutError:
-            status, answer = NO_ANSWER, f"no answer within {timeout_seconds} s".encode()
-        statuses.append(status)
-    return statuses, answer

@@ -45,12 +45,17 @@ class KnativePublisher:
         self._webhooks = Webhooks(http_client)
         self._confirmed = 0
         self._under_way = 0
+        self._stopped = False
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._callbacks: list[Callable[[], None]] = []
 
     async def publish(self, events: Sequence[Event]) -> None:
         """As Publisher.publish; returns when the ingress has taken all. Raises BrokerUnavailable when it did not take one of them:
-        what stands before that one is confirmed."""
+        what stands before that one is confirmed; and after stop, or for more events than `room`: then none was sent."""
+        if self._stopped:
+            raise BrokerUnavailable("The publisher is stopped; nothing was sent.")
+        if len(events) > self.room:
+            raise BrokerUnavailable(f"The publisher has room for {self.room} more events, not for {len(events)}; none was sent.")
         self._under_way += len(events)
         try:
             taken = await asyncio.gather(*(self._send(event) for event in events))
@@ -91,9 +96,10 @@ class KnativePublisher:
         self._callbacks.append(callback)
 
     async def start(self) -> None:
-        return None
+        self._stopped = False
 
     async def stop(self, grace_seconds: float = 10.0) -> None:
+        self._stopped = True
         await self._webhooks.close()
 
     async def deliver_alone(self, trigger: str, event: Event) -> tuple[int, str]:

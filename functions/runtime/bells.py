@@ -8,7 +8,7 @@ from contracts.event import Event
 from contracts.event_types import JOB_QUEUED
 from contracts.query import query_of
 from eventing.publisher import Publisher
-from functions.stores.job_store import JobStore
+from functions.stores.job_store import PUBLISH_CURSOR, JobStore
 
 log = logging.getLogger("observatory.scheduler")
 RINGS = 4  # of a queue, a tick: enough to wake its processor and to let it grow
@@ -31,10 +31,16 @@ class PublishedBell:
         await self._publish([event for event in newest if event is not None])
 
     async def ring_readers(self) -> None:
-        """By the event at the head: who stands behind it reads the feed up to there."""
-        await self._publish(await self._store.feed(await self._store.head() - 1, 1))
+        """By the last event that was published: who stands behind it reads the feed up to there."""
+        await self._publish(await self._store.feed(max(await self._published() - 1, 0), 1))
+
+    async def _published(self) -> int:
+        return (await self._store.cursors()).get(PUBLISH_CURSOR, 0)
 
     async def _publish(self, events: list[Event]) -> None:
+        """Leaves out what the relay has not published yet: it will ring by itself, and `confirmed` must not run ahead of it."""
+        published = await self._published() if events else 0
+        events = [event for event in events if event.position <= published]
         if not events:
             return
         try:

@@ -125,11 +125,18 @@ async def test_a_bell_rings_a_queue_by_events_of_its_jobs_and_readers_by_the_hea
     bell = PublishedBell(store, publisher, same, lambda: rung.append(True))
     await submit(store, 6)
     await bell.ring_queue("default", 6)
+    await bell.ring_readers()
+    assert publisher.got == []  # what was not published yet rings by itself
+    await store.advance(PUBLISH_CURSOR, await store.head())
+    await bell.ring_queue("default", 6)
     assert {(event.type.split(".")[-2], event.attribute("queue")) for event in publisher.got} == {("queued", "default")}
     assert 1 <= len(publisher.got) <= 4
     publisher.got.clear()
     await bell.ring_readers()
     assert [event.position for event in publisher.got] == [await store.head()]
+    await submit(store, 1)
+    await bell.ring_readers()
+    assert len(publisher.got) == 2 and publisher.got[0] == publisher.got[1]
     publisher.is_away = True
     await bell.ring_readers()  # the next tick rings again
     bell.ring_relay()

@@ -87,6 +87,83 @@ class TestEmbeddedBroker(BrokerSuite):
             await broker.stop(grace_seconds=0.1)
 
 
+# `confirmed` is behind the deliveries, because nothing but this process holds the events
+
+
+async def test_nothing_is_confirmed_while_it_waits_for_another_try():
+    timer, worker = ManualTimer(), Recorder({"e-1": [503]})
+    async with running([trigger("all", delay=1)], {"worker": worker, "dead-letter": Recorder()}, timer=timer) as broker:
+        await broker.publish([event(1), event(2)])
+        await settle()
+        assert worker.ids() == ["e-1", "e-2"] and broker.confirmed == 0
+        await timer.advance(2.0)
+        assert broker.confirmed == 2
+
+
+async def test_nothing_is_confirmed_while_its_dead_letter_waits_for_the_sink():
+    timer, letters = ManualTimer(), Recorder({"e-1": [503, RuntimeError("away")]})
+    async with running([trigger("all", retry=0)], {"worker": Recorder({"e-1": [500]}), "dead-letter": letters}, timer=timer) as broker:
+        await broker.publish([event(1), event(2)])
+        await settle()
+        for _ in range(2):
+            assert broker.confirmed == 0
+            await timer.advance(30.0)
+        assert broker.confirmed == 2 and letters.ids() == ["e-1"] * 3
+
+
+async def test_what_is_for_an_absent_service_is_never_confirmed_and_the_others_get_theirs():
+    worker = Recorder()
+    triggers = [trigger("all"), trigger("absent", service="nobody", type=DONE)]
+    async with running(triggers, {"worker": worker, "dead-letter": Recorder()}) as broker:
+        await broker.publish([event(1), event(2, DONE), event(3)])
+        await until(lambda: worker.ids() == ["e-1", "e-2", "e-3"])
+        await until(lambda: broker.confirmed == 1)
+        await broker.publish([event(4)])
+        await until(lambda: "e-4" in worker.ids())
+        assert broker.confirmed == 1
+
+
+async def test_a_dead_letter_without_a_running_sink_is_never_confirmed():
+    worker = Recorder({"e-2": [500]})
+    async with running([trigger("all", retry=0)], {"worker": worker}) as broker:
+        await broker.publish([event(1), event(2), event(3)])
+        await until(lambda: len(worker.got) == 3)
+        await until(lambda: broker.confirmed == 1)
+
+
+async def test_confirmed_never_passes_an_event_that_is_not_settled():
+    open_gate = asyncio.Event()
+
+    async def slow(_: str, events: Sequence[Event]) -> list[int]:
+        await open_gate.wait()
+        return [200] * len(events)
+
+    quick = Recorder()
+    async with running([trigger("slow", service="slow", type=DONE), trigger("all")], {"slow": slow, "worker": quick}) as broker:
+        await broker.publish([event(1), event(2, DONE), event(3)])
+        await until(lambda: len(quick.got) == 3)
+        await until(lambda: broker.confirmed == 1)
+        open_gate.set()
+        await until(lambda: broker.confirmed == 3)
+
+
+async def test_room_shrinks_while_events_wait_and_comes_back():
+    open_gate = asyncio.Event()
+
+    async def slow(_: str, events: Sequence[Event]) -> list[int]:
+        await open_gate.wait()
+        return [200] * len(events)
+
+    async with running([trigger("slow", service="slow")], {"slow": slow, "dead-letter": Recorder()}) as broker:
+        at_first = broker.room
+        assert at_first > 0
+        await broker.publish([event(n) for n in range(1, 11)])
+        assert broker.room == at_first - 10
+        open_gate.set()
+        await until(lambda: broker.confirmed == 10)
+        assert broker.room == at_first
+
+
 async def test_events_published_before_the_start_are_not_taken():
     with pytest.raises(BrokerUnavailable):
         await EmbeddedBroker([], {}).publish([event(1)])

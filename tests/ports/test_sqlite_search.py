@@ -11,12 +11,10 @@ import pytest
 from contracts.query import Query
 from contracts.validation import validate_event
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
-from functions.stores.backends.sqlite_search import changes
 from functions.stores.backends.sqlite_search.bits import BLOCK
 from functions.stores.job_store import JobPage, JobStore
 from tests.ports.job_store.searching import Searching
 from tests.ports.test_sqlite_job_store import SqliteLaboratory
-from tests.support.stores import run_all, sqlite_store, submit
 
 
 class _StepwiseStore(SqliteJobStore):
@@ -81,19 +79,3 @@ class TestWithTheIndexSomewhere(_Searching):
 
 class TestWithTheIndexNowhere(_Searching):
     progress = "nowhere"
-
-
-async def test_what_changed_is_found_without_walking_every_event(quick_folder: Path) -> None:
-    """SQLite may walk the index of streams instead, which holds every event that there ever was: seconds, with a million jobs."""
-    steps = []
-    async with sqlite_store(quick_folder) as store:
-        connection = store.database.connect_reader()
-        connection.set_progress_handler(lambda: steps.append(1) and None, 100)
-        for _ in range(2):
-            await submit(store, 500)
-            await run_all(store)
-            before, head = len(steps), changes.head(connection)
-            assert changes.changed_since(connection, head, 0, 10**9) == []
-            assert len(changes.changed_since(connection, head - 1, 0, 10**9)) == 1
-            assert len(steps) - before < 10
-        connection.close()
