@@ -107,6 +107,15 @@ async def test_from_which_position_on_nothing_is_missing_is_said(jobs: SqliteJob
     assert (await History(jobs, log).events((), None, 10, None)).complete_from == dropped + 1
 
 
+async def test_what_an_event_log_that_began_late_lacks_comes_from_the_job_store(
+    jobs: SqliteJobStore, log: MemoryEventLog, whole: list[Event]
+) -> None:
+    await log.cut(10)
+    assert await jobs.dropped() > 10
+    here = await jobs.feed(10, 1_000)
+    assert await pages(History(jobs, log), 4) == [*reversed(here), *(event for event in whole if event.position <= 10)]
+
+
 async def test_while_the_event_log_is_away_the_newest_are_answered_and_what_only_it_has_is_refused(
     jobs: SqliteJobStore, log: MemoryEventLog, whole: list[Event]
 ) -> None:

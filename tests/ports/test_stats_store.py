@@ -80,9 +80,10 @@ async def test_a_delta_from_another_place_than_the_cursor_changes_nothing(stats:
 
 
 async def test_of_many_folds_from_one_place_one_wins(stats: StatsStore) -> None:
-    won = await asyncio.gather(*(stats.apply(ONE, 0, 5) for _ in range(20)))
-    assert sum(won) == 1
-    assert await stats.whole() == (5, ONE)
+    for after, folded in ((0, ONE), (5, merge(ONE, ONE))):
+        won = await asyncio.gather(*(stats.apply(ONE, after, after + 5) for _ in range(20)))
+        assert sum(won) == 1
+        assert await stats.whole() == (after + 5, folded)
 
 
 async def test_a_fold_in_batches_stores_what_one_fold_gives(jobs: SqliteJobStore, stats: StatsStore) -> None:
