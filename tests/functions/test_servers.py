@@ -1,6 +1,7 @@
 """`make servers`: finds, starts and stops real servers, each alone and without touching others."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,17 @@ def test_ports_and_passwords_stay_and_nobody_else_reads_them(tmp_path: Path) -> 
     assert read_urls(tmp_path) == {"OBSERVATORY_REDIS_URL": "redis://:a=b@127.0.0.1:1/0"}
     assert {path.stat().st_mode & 0o077 for path in (tmp_path / "servers").iterdir()} == {0}
     assert read_urls(tmp_path / "none") == {}
+
+
+def test_a_port_that_somebody_took_meanwhile_is_replaced(tmp_path: Path) -> None:
+    place = Place(tmp_path, {})
+    kept, lost = place.port("redis"), place.port("rabbitmq")
+    with socket.socket() as somebody:
+        somebody.bind(("127.0.0.1", lost))
+        place.renew_ports("rabbitmq")
+        place.renew_ports("redis")
+        assert place.port("rabbitmq") != lost
+    assert place.port("redis") == kept
 
 
 def test_stopping_where_nothing_runs_says_so(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """What every `StatsStore` does, over SQLite, PostgreSQL and Redis, and what Redis does beside."""
 
 import asyncio
+import os
 import random
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,8 @@ from redis import asyncio as redis
 from contracts.errors import ConfigurationError, StoreUnavailable
 from contracts.statistics import ALL_TIME, MINUTE_MICROS, Delta, Window, fold, merge, rates
 from contracts.validation import validate_event
+from functions.runtime.servers.place import Place
+from functions.runtime.servers.process import spawn, wait_until
 from functions.stores.backends.postgres_job_store import PostgresJobStore
 from functions.stores.backends.postgres_stats_store import PostgresStatsStore
 from functions.stores.backends.redis_stats_store import AT_ONCE, RedisStatsStore
@@ -264,6 +268,28 @@ async def test_a_store_that_is_away_says_where_it_should_be_and_not_by_which_pas
         await stats.ping()
     assert "secret" not in str(caught.value)
     await stats.close()
+
+
+@pytest.mark.servers
+async def test_the_url_says_whether_the_connection_is_encrypted_and_whom_to_trust(tmp_path: Path) -> None:
+    server_url("redis")  # skips or fails where there is no Redis
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", "key.pem", "-out", "cert.pem", *subject]
+    subprocess.run(openssl, cwd=tmp_path, check=True, capture_output=True)
+    port = Place(tmp_path, {}).port("redis")
+    encrypted = ["--tls-port", str(port), "--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem", "--tls-auth-clients", "no"]
+    process = spawn(["redis-server", "--port", "0", *encrypted, "--requirepass", "secret"], tmp_path / "log", environment=os.environ)
+    trusting = RedisStatsStore(f"rediss://:secret@127.0.0.1:{port}/0?ssl_ca_certs={tmp_path / 'cert.pem'}", "urn:observatory:tls")
+    doubting = RedisStatsStore(f"rediss://:secret@127.0.0.1:{port}/0", "urn:observatory:tls")
+    try:
+        assert wait_until(lambda: "Ready to accept" in (tmp_path / "log").read_text(), 20)
+        assert await trusting.apply(ONE, 0, 5)
+        with pytest.raises(StoreUnavailable, match="certificate verify failed"):
+            await doubting.ping()
+    finally:
+        for stats in (trusting, doubting):
+            await stats.close()
+        process.stop()
 
 
 @pytest.mark.servers

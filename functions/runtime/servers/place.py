@@ -60,10 +60,14 @@ class Place:
     def port(self, name: str, of: str = "port") -> int:
         """A port that was free when it was first asked for, and is kept."""
         if of not in self.facts(name):
-            with socket.socket() as asked:
-                asked.bind((ADDRESS, 0))
-                self.remember(name, **{of: asked.getsockname()[1]})
+            self.remember(name, **{of: _free_port()})
         return int(self.facts(name)[of])
+
+    def renew_ports(self, name: str) -> None:
+        """Gives a server that does not run others in place of those that somebody else took meanwhile."""
+        taken = {of: port for of, port in self.facts(name).items() if of.endswith("port") and not _is_free(port)}
+        if taken:
+            self.remember(name, **{of: _free_port() for of in taken})
 
     def password(self, name: str) -> str:
         if "password" not in self.facts(name):
@@ -100,6 +104,22 @@ class Place:
             account = pwd.getpwnam(user)
             os.chown(path, account.pw_uid, account.pw_gid)
         return path
+
+
+def _free_port() -> int:
+    with socket.socket() as asked:
+        asked.bind((ADDRESS, 0))
+        return int(asked.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as asked:
+        asked.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            asked.bind((ADDRESS, port))
+        except OSError:
+            return False
+        return True
 
 
 def account_for(user: str) -> str | None:

@@ -37,7 +37,7 @@ class RabbitmqServer:
         configuration = place.write(folder / "rabbitmq.conf", self._configuration(place), user)
         environment = place.environment | {
             "HOME": str(folder),
-            "RABBITMQ_NODENAME": f"observatory-{place.port(NAME)}@localhost",
+            "RABBITMQ_NODENAME": "observatory@localhost",
             "RABBITMQ_CONFIG_FILE": str(configuration),
             "RABBITMQ_CONF_ENV_FILE": str(place.write(folder / "rabbitmq-env.conf", "", user)),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(place.write(folder / "enabled_plugins", "[].\n", user)),

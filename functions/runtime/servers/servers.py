@@ -91,6 +91,7 @@ class Servers:
             return not server.answers(self.place)
         program = server.find()
         assert program is not None
+        self.place.renew_ports(name)
         self._say(f"{name} {server.version(program)} ({program}) ...")
         self.place.remember(name, process=server.launch(self.place, program).as_json())
         return True

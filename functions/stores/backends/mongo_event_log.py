@@ -49,6 +49,7 @@ class MongoEventLog:
         self._events: AsyncCollection[Document] = database.get_collection("events", write_concern=durable)
         self._cursors: AsyncCollection[Document] = database.get_collection("cursors", write_concern=durable)
         self._checked = False
+        self._none_older_than = 0  # the oldest bucket ends then: before that there is nothing to drop
         self.address = _address(url)
 
     async def close(self) -> None:
@@ -61,11 +62,12 @@ class MongoEventLog:
         kind = f"MongoDB at {self.address}"
         try:
             extent = await self.extent()
-            version = (await self._ask(lambda: self._client.admin.command("buildInfo"))).get("version", "")
+            build = await self._ask(lambda: self._client.admin.command("buildInfo"))
         except EventLogUnavailable as error:
             mend = "start it, or correct OBSERVATORY_MONGO_URL; the metrics engine goes on by itself, and retention waits for it"
             return Condition("event log", kind, FAIL, error.message, mend)
-        return Condition("event log", f"MongoDB {version} at {self.address}", position=extent.last, first=extent.first)
+        program = f"FerretDB {build['ferretdbVersion']}" if "ferretdbVersion" in build else f"MongoDB {build.get('version')}"
+        return Condition("event log", f"{program} at {self.address}", position=extent.last, first=extent.first)
 
     async def _ask(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """Does the work; an answer that does not come, or is no answer, is EventLogUnavailable."""
@@ -119,12 +121,15 @@ class MongoEventLog:
         return (await self._cursors.update_one({"_id": FEED, "position": after}, {"$set": moved})).matched_count == 1
 
     async def prune(self, before: int) -> int:
+        if before <= self._none_older_than:
+            return 0
         extent = await self.extent()
         dropped = 0
         first, last = bucket_of_position(extent.first), bucket_of_position(extent.last)
         for bucket in range(first, min(first + BUCKETS_A_PRUNE, last)):  # never the one that is being filled
             times = [found["time"] for found in await self._find({"bucket": bucket}, {"time": 1})]
             if times and max(times) >= _EPOCH + timedelta(microseconds=before):
+                self._none_older_than = (max(times) - _EPOCH) // timedelta(microseconds=1)
                 break
             dropped += (await self._ask(lambda bucket=bucket: self._events.delete_many({"bucket": bucket}))).deleted_count  # type: ignore[misc]
             kept_from = (bucket + 1) * BUCKET_POSITIONS
@@ -184,4 +189,5 @@ def _address(url: str) -> str:
 
 def _first_line(error: PyMongoError) -> str:
     """What happened; pymongo appends pages of topology."""
-    return str(error).split(", full error:")[0].split(", Timeout:")[0].splitlines()[0][:300]
+    text = str(error).split(", full error:")[0].split(", Timeout:")[0].split(" (configured timeouts")[0]
+    return text.splitlines()[0][:300]
