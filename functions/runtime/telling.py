@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from contracts.event import Event
 from contracts.log_fields import about
+from functions.runtime.settings import address_of
 from observability.logs import is_for_people
 
 if TYPE_CHECKING:
     from functions.runtime.local import LocalSystem
+    from functions.runtime.settings import Settings
 
 log = logging.getLogger("observatory.local")
 
@@ -59,7 +61,7 @@ def banner(system: "LocalSystem", catalogue: Any, seconds: float) -> str:
   submit     {url}/v1/jobs   or CloudEvents to {url}/
   look       {url}/          live events: {url}/v1/stream
   API        {url}/openapi.json   metrics: {url}/metrics
-  data       {system.settings.data_folder.resolve()}: {recovered(system)}
+  data       {where(system.settings)}: {recovered(system)}
   tasks      {len(catalogue)} types ({modules})
   workers    {system.settings.worker_count} processes
 
@@ -69,6 +71,13 @@ Try:
 
 Stop with Ctrl-C, or make stop from elsewhere.
 """
+
+
+def where(settings: "Settings") -> str:
+    """Where the jobs are, and what is kept elsewhere."""
+    jobs = f"PostgreSQL at {address_of(settings.postgres_url)}" if settings.postgres_url else str(settings.data_folder.resolve())
+    others = {"statistics on Redis": settings.redis_url, "event log on MongoDB": settings.mongo_url}
+    return ", ".join([jobs, *(f"{what} at {address_of(url)}" for what, url in others.items() if url)])
 
 
 def recovered(system: "LocalSystem") -> str:

@@ -1,6 +1,7 @@
 """History: what retention dropped from the job store comes from the event log, and no page shows where the one ends."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from functions.metrics_engine.service import MetricsEngine
 from functions.read_model import history
 from functions.read_model.history import History
 from functions.read_model.service import ReadModel
+from functions.scheduler.sweeping import Sweeper
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
 from functions.stores.event_log import Extent
-from functions.stores.retention import Retention
+from functions.stores.retention import Keeping, Retention
 from tests.support.memory_event_log import MemoryEventLog
 from tests.support.stores import mixed_life, run_all, sqlite_store, submit
 
@@ -144,6 +146,23 @@ async def test_the_timeline_of_a_dropped_job_is_still_there(jobs: SqliteJobStore
         await past.timeline("01a214f9-8e25-7fae-bc52-9b9affcd20a9", 0, 100)
     with pytest.raises(JobNotFound):
         await History(jobs, None).timeline(job_id, 0, 100)
+
+
+async def test_the_event_log_is_swept_by_its_own_age_and_jobs_do_not_wait_for_it(
+    jobs: SqliteJobStore, stats: SqliteStatsStore, log: MemoryEventLog, whole: list[Event]
+) -> None:
+    days = Keeping(succeeded_days=0.000_000_1, failed_days=0.000_000_1, history_days=1.0)
+    await run_all(jobs)
+    await MetricsEngine(jobs, stats, log).catch_up()
+    await jobs.advance("relay", await jobs.head())
+    kept = len(log.kept)
+    log.away = True
+    assert await Sweeper(jobs, stats, days, log).sweep(5.0) > 0
+    log.away = False
+    await Sweeper(jobs, stats, days, log).sweep(5.0)
+    assert len(log.kept) == kept  # younger than a day
+    await Sweeper(jobs, stats, replace(days, history_days=0.000_000_1), log).sweep(5.0)
+    assert log.kept == {}
 
 
 # ---- what the read model says -----------------------------------------------------------------------------------

@@ -237,9 +237,18 @@ async def test_maxmemory_is_named_when_it_is_hit_and_nothing_is_half_written() -
             with pytest.raises(StoreUnavailable, match=r"is full, its maxmemory is reached: .*OBSERVATORY_KEEP_STATISTICS_DAYS"):
                 await stats.apply(ONE, 5, 6)
             assert await stats.whole() == (5, ONE)  # reading goes on
+            condition = await stats.condition()
+            assert (condition.verdict, condition.position) == ("fail", 5)
+            assert "of 1.0 MiB of its maxmemory are used" in condition.found
             await client.config_set("maxmemory", "0")
-        assert await stats.apply(ONE, 5, 6)
-        assert await stats.whole() == (6, merge(ONE, ONE))
+            assert (await stats.condition()).verdict == "ok"
+            assert await stats.apply(ONE, 5, 6)
+            assert await stats.whole() == (6, merge(ONE, ONE))
+            await client.config_set("maxmemory-policy", "allkeys-lru")
+            await client.config_set("maxmemory", "1mb")
+            assert "noeviction" in (await stats.condition()).mend
+            cursor, delta = await stats.whole()  # it forgets what it likes, and the totals go with their cursor
+            assert cursor == 6 or (cursor, delta) == (0, Delta())
         await stats.close()
 
 

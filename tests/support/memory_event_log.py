@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from contracts.errors import StoreUnavailable
 from contracts.event import Event
+from contracts.times import from_rfc3339
 from functions.stores.condition import FAIL, Condition
 from functions.stores.event_log import Extent, bucket_of_position
 
@@ -54,7 +55,9 @@ class MemoryEventLog:
 
     async def prune(self, before: int) -> int:
         self._answer()
-        return 0
+        old = [position for position, event in self.kept.items() if from_rfc3339(event.time or "") < before]
+        self.kept = {position: event for position, event in self.kept.items() if position not in old}
+        return len(old)
 
     async def cut(self, last: int) -> None:
         self._answer()

@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 SCRIPTS = Path(__file__).parent / "lua"
 TOTALS_SECONDS = 400 * 86_400
 KEPT_SECONDS = 31 * 86_400
-FULL = 0.9  # of maxmemory
+NEARLY = 0.9  # of maxmemory
 AT_ONCE = 20_000  # pairs in one call of the script, when statistics begin at a checkpoint
 STATE, SUM, BUCKET = "s", "n", "b"
 _TIMEOUTS: dict[str, Any] = {"socket_connect_timeout": 3.0, "socket_timeout": 5.0, "health_check_interval": 15}  # the URL may say otherwise
@@ -229,9 +229,9 @@ def _judged(condition: Condition, facts: Mapping[str, Any]) -> Condition:
     if most and policy != "noeviction":
         mend = "set maxmemory-policy to noeviction: the statistics then wait instead"
         condition = condition.but(WARN, f"its maxmemory-policy {policy} forgets keys when memory is short", mend)
-    if most and used >= FULL * most:
+    if most and used >= NEARLY * most:
         mend = "give it more maxmemory, or keep minutes for a shorter time with OBSERVATORY_KEEP_STATISTICS_DAYS"
-        condition = condition.but(WARN, f"{used / 2**20:.0f} of {most / 2**20:.0f} MiB of its maxmemory are used", mend)
+        condition = condition.but(FAIL if used >= most else WARN, f"{used / 2**20:.1f} of {most / 2**20:.1f} MiB of its maxmemory are used", mend)
     if facts.get("aof_enabled") and facts.get("aof_last_write_status") != "ok":
         condition = condition.but(WARN, "it cannot write its file", "make room on its disk: after a restart the statistics are rebuilt from the log")
     return condition
