@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from contracts.errors import BrokerUnavailable, NotFound
 from contracts.event import Event
+from contracts.log_fields import about
 from eventing.brokers.webhook import HttpClientFactory, Webhooks
 from eventing.triggers import Trigger
 
@@ -81,7 +82,7 @@ class KnativePublisher:
                 return True
             if number < TRIES:
                 await asyncio.sleep(PAUSE_SECONDS * 2**number)
-        log.warning("the Broker does not take an event: %s %s", status, answer[:200].decode(errors="replace"), extra={"action": "broker.waiting"})
+        log.warning("the Broker does not take an event: %s %s", status, answer[:200].decode(errors="replace"), extra=about("broker.waiting"))
         return False
 
     @property

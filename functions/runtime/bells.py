@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contracts.errors import Passing
 from contracts.event import Event
 from contracts.event_types import JOB_QUEUED
+from contracts.log_fields import about
 from contracts.query import query_of
 from eventing.publisher import Publisher
 from functions.stores.job_store import PUBLISH_CURSOR, JobStore
@@ -46,4 +47,4 @@ class PublishedBell:
         try:
             await self._publisher.publish([self._redact(event) for event in events])
         except Passing as error:  # the next tick rings again
-            log.warning("nobody can be rung: %s", error, extra={"action": "bell.waiting"})
+            log.warning("nobody can be rung: %s", error, extra=about("bell.waiting"))

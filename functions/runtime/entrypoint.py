@@ -51,6 +51,7 @@ class EventService(Service, Protocol):
 
 
 Build = Callable[[], Awaitable[Any]]
+Figures = Callable[[], Awaitable[bytes]]  # as Prometheus text
 Begin = Callable[[str], Awaitable["Life | None"]]  # the life of a function's instance, by the function's name; None: its host's
 
 
@@ -86,6 +87,11 @@ class Function:
                         self._life = life
                         life.started()
         return self._service
+
+    @property
+    def figures(self) -> Figures | None:
+        """The business figures, where this function's instance is the one that is always there to tell them."""
+        return getattr(self._service, "figures", None)
 
     async def __call__(self, request: Request) -> Response:
         return await self._entrance(request)
@@ -177,6 +183,8 @@ async def metrics(function: Function, request: Request) -> Response:
     from observability.metrics import function_metrics
 
     text = function_metrics(function.name, function.requests, time.monotonic() - function.started)
+    if (figures := function.figures) is not None:
+        text += await figures()
     return Response(text, media_type="text/plain; version=0.0.4")
 
 

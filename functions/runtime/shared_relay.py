@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from contracts.errors import Passing
 from contracts.event import Event
+from contracts.log_fields import about
 from eventing.publisher import Publisher
 from functions.stores.job_store import PUBLISH_CURSOR, JobStore
 
@@ -73,9 +74,9 @@ class SharedRelay:
                     self._rest.set()
                 continue
             except Passing as error:
-                log.warning("publishing waits: %s", error, extra={"action": "relay.waiting"})
+                log.warning("publishing waits: %s", error, extra=about("relay.waiting"))
             except Exception:  # nobody else in this process would publish
-                log.exception("publishing failed", extra={"action": "relay.failed"})
+                log.exception("publishing failed", extra=about("relay.failed"))
             self.is_behind = True
             await asyncio.sleep(pause)
             pause = min(pause * 2, longest)

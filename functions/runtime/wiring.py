@@ -192,10 +192,9 @@ class Parts:
         return relay
 
     async def _start_relay(self, publisher: "Publisher") -> "SharedRelay":
-        from functions.runtime.redaction import Redactor
         from functions.runtime.shared_relay import SharedRelay
 
-        relay = SharedRelay(await self.job_store(), publisher, Redactor(await self.catalogue()).event)
+        relay = SharedRelay(await self.job_store(), publisher, (await self.redactor()).event)
         await relay.start()
         return relay
 
@@ -208,9 +207,8 @@ class Parts:
         if publisher is None or relay is None:
             return SilentBell()
         from functions.runtime.bells import PublishedBell
-        from functions.runtime.redaction import Redactor
 
-        return PublishedBell(await self.job_store(), publisher, Redactor(await self.catalogue()).event, relay.nudge)
+        return PublishedBell(await self.job_store(), publisher, (await self.redactor()).event, relay.nudge)
 
     # ---- services ---------------------------------------------------------------------------------------------
 
@@ -292,10 +290,13 @@ class Parts:
         return model
 
     async def _make_read_model(self) -> "ReadModel":
-        from functions.read_model.service import ReadModel
-
         await self.open_search()
+        return await self._read_model()
+
+    async def _read_model(self) -> "ReadModel":
+        """One that need not search."""
         from functions.read_model.auditing import Auditor
+        from functions.read_model.service import ReadModel
 
         environment = settings_module.environment_of_stores(self.settings)
         return ReadModel(
@@ -369,7 +370,13 @@ class Parts:
         keeper.hosted = self.hosted
         if (publisher := await self.publisher()) is not None and (deliver := getattr(publisher, "deliver_alone", None)) is not None:
             keeper.deliver = deliver
+        if not self.hosted:
+            keeper.figures = self._figures
         return keeper
+
+    async def _figures(self) -> bytes:
+        model: ReadModel = await self._once("figures", self._read_model)
+        return await model.metrics()
 
     async def close(self) -> None:
         for store in ("event_log", "stats_store", "job_store"):

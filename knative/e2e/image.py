@@ -85,7 +85,7 @@ def load(progress: Progress, images: list[Image]) -> None:
             stage.result = push(images)
             return
         nodes = run(["kind", "get", "nodes", "--name", cluster.NAME]).split()
-        there = {node: run(["docker", "exec", node, "crictl", "images"], timeout=60) for node in nodes}
+        there = {node: run(["docker", "exec", node, "ctr", "--namespace=k8s.io", "images", "ls", "-q"], timeout=60) for node in nodes}
         missing = [image for image in images if not all(_lists(listing, image) for listing in there.values())]
         if missing:
             run(["kind", "load", "docker-image", "--name", cluster.NAME, *map(str, missing)], timeout=600)
@@ -108,7 +108,7 @@ def in_registry(image: Image, registry: str) -> str:
 
 
 def _lists(listing: str, image: Image) -> bool:
-    return any(image.name in line and image.tag in line.split() for line in listing.splitlines())
+    return any(line.removeprefix("docker.io/") == str(image) for line in listing.split())
 
 
 def _is_built(image: Image) -> bool:
