@@ -46,7 +46,8 @@ def make_gate(progress: Progress, given: Given) -> int:
 
 
 def make_e2e(progress: Progress, given: Given) -> int:
-    """Up, gate, and the checks that break things; the cluster stays unless KEEP=0."""
+    """Up (with the example's tasks built in), gate, and the checks that break things; the cluster stays unless KEEP=0."""
+    given.tasks = given.tasks or "functions/examples/greetings"
     make_up(progress, given)
     it = Deployment()
     breaking.allow_breaking(it)

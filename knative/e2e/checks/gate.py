@@ -216,6 +216,18 @@ def a_container_of_its_own_is_woken_for_a_job(it: Deployment) -> str:
     return f"woken from {was_there} pods"
 
 
+def a_foreign_task_runs(it: Deployment) -> str:
+    """A package that `make deploy TASKS=...` built in: the example's, where it is there."""
+    types = {task["type"] for task in it.get("/v1/tasks")["items"]}
+    if "greetings.hello" not in types:
+        return "left out: deploy with TASKS=functions/examples/greetings to have it checked"
+    job = it.ended([it.submit("greetings.hello", {"name": "ada", "times": 2})])[0]
+    assert job["status"] == "succeeded" and job["result"] == {"text": "hello ada, hello ada", "count": "two"}, str(job)[:300]
+    refused = it.post("/v1/jobs", {"type": "greetings.hello", "payload": {"name": 1}})
+    assert refused.status_code == 422, f"a payload that breaks its schema: {refused.status_code}"
+    return "its own requirement is there, its schema holds"
+
+
 def every_access_point_opens(it: Deployment) -> str:
     if cluster.is_existing():
         return "left out: this cluster's addresses are its owner's"
@@ -244,6 +256,7 @@ CHECKS = (
     a_schedule_fires,
     a_paused_queue_holds,
     a_container_of_its_own_is_woken_for_a_job,
+    a_foreign_task_runs,
 )
 
 
