@@ -155,6 +155,7 @@ class PostgresDatabase:
         except psycopg.ProgrammingError as error:
             raise ConfigurationError(f"OBSERVATORY_POSTGRES_URL cannot be read: {words_of(error)}; use postgresql://USER:PASSWORD@HOST:PORT/DATABASE") from None
         defaults = {"connect_timeout": str(round(self.seconds.connect)), "application_name": application, "tcp_user_timeout": "10000",
+                    "client_encoding": "utf8",  # else a database that knows no encoding gives bytes
                     "keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3"}  # fmt: skip
         self._parameters = defaults | self._parameters
         self._readers = readers
