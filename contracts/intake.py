@@ -1,5 +1,6 @@
 """From a job request as sent to one that a store takes: its type's payload schema, its queue, its bounds, its defaults."""
 
+import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -77,6 +78,11 @@ class Intake:
         if seconds > self.timeout_seconds_max:
             raise ContractViolation(faults=[Fault("/timeout_seconds", f"at most {self.timeout_seconds_max:g}; "
                                                   "raise OBSERVATORY_TIMEOUT_SECONDS_MAX to allow more")])  # fmt: skip
+
+
+def fingerprint(document: dict[str, Any]) -> bytes:
+    """SHA-256 of the canonical request as sent (rule 8); the key is none of it, so that a header and a batch name the same."""
+    return hashlib.sha256(strict_json.dumps({name: value for name, value in document.items() if name != "idempotency_key"})).digest()
 
 
 def _instant(document: dict[str, Any], name: str) -> int | None:

@@ -8,7 +8,8 @@ from urllib.parse import quote
 import httpx
 
 from console import environment
-from console.api import connection, reading, schedules, submission
+from console.api import connection as links
+from console.api import reading, schedules, submission, within
 from console.api.addresses import base_url
 from console.api.documents import AttemptDocument, EventDocument, JobDocument, JobOptions, PageDocument
 from console.api.errors import ObservatoryApiError
@@ -16,6 +17,7 @@ from console.api.exchange import Answer, Call, Patience, Steps, Unreached
 from console.api.known_job import KnownJob
 from console.api.reading import Filter
 from console.api.stream import Loss, SseParser, StreamItem, check_stream, item_of
+from contracts.errors import Refused
 
 Value = TypeVar("Value")
 
@@ -60,7 +62,8 @@ class AsyncClient:
         self.url = base_url(url or environment.server_url())
         self.patience = patience or Patience()
         self._timeout, self._trace = timeout, trace
-        self._http = httpx.AsyncClient(**connection.options(self.url, key or environment.api_key(), timeout))
+        self._known: tuple[list[dict[str, Any]], list[str]] | None = None
+        self._http = httpx.AsyncClient(**links.options(self.url, key or environment.api_key(), timeout))
 
     @classmethod
     def from_context(cls, name: str | None = None, *, timeout: float = 30.0, patience: Patience | None = None) -> "AsyncClient":
@@ -87,10 +90,26 @@ class AsyncClient:
         *,
         idempotency_key: str | None = None,
         wait: float | None = None,
+        connection: Any = None,
         **options: Unpack[JobOptions],
     ) -> AsyncJobHandle:
         document = submission.request_document(type, payload, cast(dict[str, Any], options))
+        if connection is not None:
+            return await self._submit_within(connection, document, idempotency_key, wait)
         accepted = await self._run(submission.submit(document, idempotency_key, wait, self.patience))
+        return AsyncJobHandle(self, accepted.job, created=accepted.created, deduplicated=accepted.deduplicated)
+
+    async def _submit_within(self, connection: Any, document: dict[str, Any], key: str | None, wait: float | None) -> AsyncJobHandle:
+        from functions.runtime import admin
+
+        within.check(wait)
+        if self._known is None:
+            self._known = await self.tasks(), [str(queue["name"]) for queue in await self.queues()]
+        try:
+            answer = await admin.submit_within(connection, document, key, *self._known, self._trace())
+        except Refused as error:
+            raise within.refusal(error) from error
+        accepted = within.accepted(answer)
         return AsyncJobHandle(self, accepted.job, created=accepted.created, deduplicated=accepted.deduplicated)
 
     async def submit_many(self, documents: Iterable[Mapping[str, Any]]) -> list[AsyncJobHandle | ObservatoryApiError]:
@@ -255,14 +274,14 @@ class AsyncClient:
                     if item is not None:
                         yield item
             except httpx.TransportError as error:
-                reason = connection.reason_of(error)
+                reason = links.reason_of(error)
             await asyncio.sleep(loss.pause(reason, parser.retry_seconds))
 
     async def _stream_once(self, parser: SseParser, query: tuple[tuple[str, str], ...]) -> AsyncIterator[StreamItem | None]:
-        async with self._http.stream("GET", "/v1/stream", **connection.stream_request(parser, query)) as response:
+        async with self._http.stream("GET", "/v1/stream", **links.stream_request(parser, query)) as response:
             if response.status_code != 200:
                 await response.aread()
-                check_stream(connection.answer_of(response, self.url))
+                check_stream(links.answer_of(response, self.url))
                 return
             yield None
             async for chunk in response.aiter_raw():
@@ -285,7 +304,7 @@ class AsyncClient:
 
     async def _send(self, call: Call) -> Answer | Unreached:
         try:
-            response = await self._http.request(call.method, call.path, **connection.request_of(call, self._timeout, self._trace))
+            response = await self._http.request(call.method, call.path, **links.request_of(call, self._timeout, self._trace))
         except httpx.TransportError as error:
-            return connection.unreached(error, self.url)
-        return connection.answer_of(response, self.url)
+            return links.unreached(error, self.url)
+        return links.answer_of(response, self.url)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +11,7 @@ from contracts.catalogue import Catalogue
 from contracts.errors import ObservatoryError, Refused, UnknownEventType
 from contracts.event import Event
 from contracts.event_types import JOB_REQUESTED
-from contracts.intake import Intake
+from contracts.intake import Intake, fingerprint
 from contracts.job import Job, JobRequest
 from functions.gateway.schedules import Schedules
 from functions.gateway.waiting import Endings
@@ -147,7 +146,7 @@ class Gateway:
         request.source, request.source_id = origin.source, origin.source_id
         request.cause = f"{origin.source} {origin.source_id}" if origin.source is not None else None
         request.keys = origin.keys(document.get("idempotency_key") if in_batch else None)
-        request.fingerprint = _fingerprint(document) if request.keys else b""
+        request.fingerprint = fingerprint(document) if request.keys else b""
         return request
 
     # ---- waiting ----------------------------------------------------------------------------------------------
@@ -168,7 +167,7 @@ class Gateway:
         """A new job with the payload and options of an ended one, whose `parent_id` is that one; under an idempotency key
         once. Raises Forbidden, IdempotencyConflict."""
         request = again(await self._store.job(job_id), origin.actor, origin.keys())
-        request.fingerprint, request.traceparent = _fingerprint({"rerun": job_id}), origin.traceparent
+        request.fingerprint, request.traceparent = fingerprint({"rerun": job_id}), origin.traceparent
         (answer,) = await self._store.submit([request])
         if isinstance(answer, ObservatoryError):
             raise answer
@@ -201,11 +200,6 @@ class Gateway:
         if _type_of(document) not in self._catalogue:
             return None
         return strict_json.dumps_text(self.redactor.refused(document))[:SAMPLE_CHARACTERS]
-
-
-def _fingerprint(document: dict[str, Any]) -> bytes:
-    """SHA-256 of the canonical request as sent (rule 8); the key is none of it, so that a header and a batch name the same."""
-    return hashlib.sha256(strict_json.dumps({name: value for name, value in document.items() if name != "idempotency_key"})).digest()
 
 
 def _type_of(document: Any) -> str:

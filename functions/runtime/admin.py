@@ -77,6 +77,36 @@ def mend_from_log(data: str | None, progress: Callable[[str, int, int], None], *
     return rebuild.apply(_settings(data), progress, table=table)
 
 
+async def submit_within(
+    connection: Any, document: dict[str, Any], key: str | None, tasks: Sequence[dict[str, Any]], queues: Sequence[str], traceparent: str | None
+) -> Any:
+    """Stores a job request within the transaction of a caller's psycopg connection: the answer of JobStore's `submit`.
+
+    `tasks` is the catalogue. Raises a Refused, ConfigurationError, and psycopg.Error as the caller's own statements do.
+    """
+    from contracts import validation
+    from contracts.catalogue import Catalogue, TaskDefinition
+    from contracts.intake import Intake, fingerprint
+    from contracts.trace import traceparent_of
+    from functions.stores.backends.postgres_callers_transaction import submit_within
+    from functions.stores.clock import wall_clock
+
+    validation.validate_job_request(document)
+    intake = Intake(Catalogue(TaskDefinition.from_json(task | {"schedule": None}) for task in tasks), queues)
+    request = intake.request(document, wall_clock())
+    request.actor, request.traceparent = f"database:{connection.info.user}", traceparent_of(traceparent)
+    if key is not None:
+        request.keys, request.fingerprint = (f"key:{key}",), fingerprint(document)
+    return (await submit_within(connection, [request], validation.validate_event))[0]
+
+
+def submit_at_once_within(*given: Any) -> Any:
+    """As submit_within, over a sync connection."""
+    from functions.stores.backends.postgres_callers_transaction import at_once
+
+    return at_once(submit_within(*given))
+
+
 def _settings(data: str | None) -> Any:
     from dataclasses import replace
 

@@ -44,8 +44,15 @@ class Databases:
             self.execute(f'CREATE DATABASE "{template}"')
             asyncio.run(migrate(PostgresDatabase(self.url(template))))
             self._template = template
+        return self._create(f'TEMPLATE "{self._template}"')
+
+    def bare(self) -> str:
+        """The URL of a new database without the layout."""
+        return self._create("")
+
+    def _create(self, options: str) -> str:
         name = f"{self._prefix}_{next(self._numbers)}"
-        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{self._template}"')
+        self.execute(f'CREATE DATABASE "{name}" {options}')
         return self.url(name)
 
     def empty(self) -> str:

@@ -43,10 +43,6 @@ class Audience:
     def _is_wanted(self) -> bool:
         return any(wanted() for _, wanted in self._listeners)
 
-    @property
-    def exists(self) -> bool:
-        return bool(self._listeners)
-
     def keep(self, first: int, events: Sequence[Event]) -> None:
         """Events of this process, now that they have a position: they need not be read."""
         for position, event in enumerate(events, first):

@@ -25,8 +25,7 @@ class Ear:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="listening")
+        self._task = asyncio.create_task(self._run(), name="listening")
 
     async def stop(self) -> None:
         if self._task is not None:

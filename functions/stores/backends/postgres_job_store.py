@@ -1,32 +1,24 @@
 """`JobStore` on PostgreSQL 15 or later: many processes write at once, each in transactions of many commands."""
 
-import inspect
 import random
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from contracts.alerts import Alert
-from contracts.errors import ObservatoryError
 from contracts.event import Event
 from contracts.folding import Folded
-from contracts.ids import UuidSequence
 from contracts.job import Attempt, Job
 from contracts.query import Query
 from contracts.schedule import Schedule
-from functions.stores import commands as cmd
-from functions.stores import faults
 from functions.stores.backends import postgres_alerts as alerts
 from functions.stores.backends import postgres_audit as audit
 from functions.stores.backends import postgres_bulk as bulk
-from functions.stores.backends import postgres_loading as loading
 from functions.stores.backends import postgres_migrations as migrations
 from functions.stores.backends import postgres_reading as reading
 from functions.stores.backends import postgres_records as records
 from functions.stores.backends import postgres_retention as retention
 from functions.stores.backends import postgres_schedules as schedules
-from functions.stores.backends import postgres_writing as writing
 from functions.stores.backends.postgres_audience import Audience
 from functions.stores.backends.postgres_clock import DatabaseClock
 from functions.stores.backends.postgres_database import PostgresDatabase
@@ -36,7 +28,8 @@ from functions.stores.backends.postgres_search import PostgresSearch
 from functions.stores.backends.postgres_statements import call
 from functions.stores.backends.postgres_transaction import Transaction
 from functions.stores.backends.postgres_turn import Turn
-from functions.stores.backends.postgres_writer import Work, Writer
+from functions.stores.backends.postgres_work import Check, Done, SqlWrite, Workshop
+from functions.stores.backends.postgres_writer import Writer
 from functions.stores.bulk import BulkOperation
 from functions.stores.clock import Clock, elapsed_ns
 from functions.stores.commanding import Commanding
@@ -55,16 +48,6 @@ from functions.stores.job_store import (
 )
 from functions.stores.retention import Checkpoint, Pruned, Retention
 
-Check = Callable[[Event], None]
-
-
-@dataclass(slots=True)
-class SqlWrite:
-    """A write that is no move: runs after the moves, in the same transaction, at its instant."""
-
-    run: Callable[[Transaction, int], Awaitable[Any] | None]
-    lazy: bool = False
-
 
 class PostgresJobStore(Commanding):
     """Jobs and their feed in `database`; `check` validates each event before it is stored. `migrate` makes the layout at the start."""
@@ -79,14 +62,12 @@ class PostgresJobStore(Commanding):
         uniform: Callable[[], float] = random.random,
     ) -> None:
         self.database = database
-        self._check, self._migrate, self._uniform = check, migrate, uniform
+        self._migrate = migrate
+        self._workshop = Workshop(check, uniform)
         self._database_clock = DatabaseClock()
         self._clock = clock or self._database_clock
-        self._ids = UuidSequence()
-        self._source = ""
         self._is_open = False
         self._walk = retention.Walk()
-        self._seen = writing.Seen()
         self.search = PostgresSearch(database)
         self._make_parts()
 
@@ -116,13 +97,12 @@ class PostgresJobStore(Commanding):
         except BaseException:
             await self.database.close()
             raise
-        self._source = deployment[0][0]
+        self._workshop.source = deployment[0][0]
         self._audience.begin(head[0][0])
         self.writer.start()
         self.placing.start()
         self._is_open = True
-        if self._audience.exists:
-            self.ear.start()
+        self.ear.start()
         found: dict[str, int] = defaultdict(int)
         for (_, _, status), jobs in reading.by_state(counts).items():
             found[status] += jobs
@@ -132,7 +112,7 @@ class PostgresJobStore(Commanding):
         """Learns whose store it is without opening it to write; `close` it."""
         await migrations.check(self.database)
         await self.database.open()
-        self._source = (await self.database.rows("deployment"))[0][0]
+        self._workshop.source = (await self.database.rows("deployment"))[0][0]
 
     async def close(self) -> None:
         if not self._is_open:
@@ -159,50 +139,13 @@ class PostgresJobStore(Commanding):
 
     @property
     def source(self) -> str:
-        return self._source
+        return self._workshop.source
 
     def on_committed(self, callback: Committed, wanted: Callable[[], bool] | None = None) -> None:
         self._audience.add(callback, wanted)
-        if self._is_open:
-            self.ear.start()
 
-    # ---- the one transaction ----------------------------------------------------------------------------------
-
-    async def _transact(self, transaction: Transaction, commands: Sequence[Any]) -> Work:
-        now = self.now()
-        results: dict[int, Any] = {}
-        documents: list[dict[str, Any]] = []
-        for late in (False, True):
-            part = [command for command in commands if isinstance(command, cmd.Command) and command.late is late]
-            if part:
-                unit = cmd.Unit(self._source, now, self._ids, self._uniform)
-                await self._do(transaction, unit, part, results)
-                documents += unit.documents
-        for command in commands:
-            if isinstance(command, SqlWrite):
-                answer = command.run(transaction, now)
-                results[id(command)] = await answer if inspect.isawaitable(answer) else answer
-        events = writing.checked(documents, self._check)
-        faults.reach("inserted")
-        told = await transaction.commit(*([writing.told(events, now)] if events else ()))
-        return Work([results[id(command)] for command in commands], events, told[0][0][0] if events else None)
-
-    async def _do(self, transaction: Transaction, unit: cmd.Unit, part: Sequence[cmd.Command], results: dict[int, Any]) -> None:
-        needs = cmd.Needs()
-        for command in part:
-            command.needs(needs, unit)
-        await loading.load_before_plans(transaction, needs, unit)
-        for command in part:
-            command.plan(needs, unit)
-        families = await loading.load(transaction, needs, unit)
-        unit.settle = lambda: cmd.settle_children(unit, lambda parents: families.children(unit, parents))
-        for command in part:
-            try:
-                results[id(command)] = command.apply(unit)
-            except ObservatoryError as error:
-                results[id(command)] = error
-        unit.settle()
-        writing.flush(transaction, unit, families, self._seen)
+    async def _transact(self, transaction: Transaction, commands: Sequence[Any]) -> Done:
+        return await self._workshop.do(transaction, commands, self.now())
 
     async def write(self, command: Any) -> Any:
         """What a command, or a SqlWrite, comes to, once it is committed."""

@@ -6,10 +6,11 @@ from dataclasses import asdict
 from contracts.errors import StoreUnavailable
 from contracts.statistics import MINUTE_MICROS, Delta, Figures
 from functions.stores.backends import postgres_tables as tables
-from functions.stores.backends.postgres_job_store import PostgresJobStore, SqlWrite
+from functions.stores.backends.postgres_job_store import PostgresJobStore
 from functions.stores.backends.postgres_reading import by_state
 from functions.stores.backends.postgres_statements import call
 from functions.stores.backends.postgres_transaction import Transaction
+from functions.stores.backends.postgres_work import SqlWrite
 from functions.stores.condition import FAIL, Condition
 from functions.stores.instances import MOST, Instance
 from functions.stores.job_store import STATISTICS_CURSOR

@@ -10,13 +10,12 @@ import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 from psycopg import errors
 
 from contracts.errors import ObservatoryError, StoreUnavailable
-from contracts.event import Event
 from functions.stores import commands as cmd
 from functions.stores import faults
 from functions.stores.backends.postgres_clock import DatabaseClock
@@ -24,6 +23,7 @@ from functions.stores.backends.postgres_database import Link, words_of
 from functions.stores.backends.postgres_placing import Placing
 from functions.stores.backends.postgres_statements import call
 from functions.stores.backends.postgres_transaction import Transaction
+from functions.stores.backends.postgres_work import Done
 from functions.stores.clock import elapsed_ns
 
 log = logging.getLogger("observatory.postgres")
@@ -33,16 +33,8 @@ TRIES = 6
 _COLLISIONS = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
 
 
-class Work(NamedTuple):
-    """What a transaction came to: an answer for each command, its events, and its number (None: it has no events)."""
-
-    answers: list[Any]
-    events: Sequence[Event]
-    commit_id: int | None
-
-
 Asked = list[tuple[Any, asyncio.Future[Any]]]
-Transact = Callable[[Transaction, Sequence[Any]], Awaitable[Work]]
+Transact = Callable[[Transaction, Sequence[Any]], Awaitable[Done]]
 
 
 class Writer:
@@ -114,7 +106,7 @@ class Writer:
 
     async def _write(self, batch: Asked) -> None:
         try:
-            work = await self._commit([command for command, _ in batch])
+            done = await self._commit([command for command, _ in batch])
         except StoreUnavailable as error:
             if isinstance(error.__cause__, errors.LockNotAvailable) and len(batch) > 1:
                 await self._write_each(batch)
@@ -128,7 +120,7 @@ class Writer:
         else:
             self.commits += 1
             faults.reach("committed")
-            self._answer(batch, work)
+            self._answer(batch, done)
 
     async def _write_each(self, batch: Asked) -> None:
         for asked in batch:
@@ -136,7 +128,7 @@ class Writer:
 
     # ---- one transaction --------------------------------------------------------------------------------------
 
-    async def _commit(self, commands: Sequence[Any]) -> Work:
+    async def _commit(self, commands: Sequence[Any]) -> Done:
         for turn in range(TRIES):
             try:
                 return await self._try(commands)
@@ -147,7 +139,7 @@ class Writer:
                 raise StoreUnavailable(f"the job store does not answer: {words_of(error)}") from error
         raise StoreUnavailable(f"others changed the same jobs {TRIES} times meanwhile; try again")
 
-    async def _try(self, commands: Sequence[Any]) -> Work:
+    async def _try(self, commands: Sequence[Any]) -> Done:
         connection = await self._link.connection()
         await self._set_clock()
         transaction = Transaction(connection, self._link.seconds)
@@ -168,18 +160,18 @@ class Writer:
 
     # ---- answers ----------------------------------------------------------------------------------------------
 
-    def _answer(self, batch: Asked, work: Work) -> None:
-        if work.commit_id is None:
-            _deliver(batch, work.answers)
+    def _answer(self, batch: Asked, done: Done) -> None:
+        if done.commit_id is None:
+            _deliver(batch, done.answers)
             return
-        task = asyncio.create_task(self._place_and_answer(batch, work, work.commit_id))
+        task = asyncio.create_task(self._place_and_answer(batch, done, done.commit_id))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
 
-    async def _place_and_answer(self, batch: Asked, work: Work, commit_id: int) -> None:
-        await self._placing.place(commit_id, work.events)
+    async def _place_and_answer(self, batch: Asked, done: Done, commit_id: int) -> None:
+        await self._placing.place(commit_id, done.events)
         faults.reach("published")
-        _deliver(batch, work.answers)
+        _deliver(batch, done.answers)
 
 
 def _size(command: Any) -> int:

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import orjson
-
+from contracts import strict_json
 from contracts.event import Event
 from contracts.times import MICROSECONDS
 from functions.stores import commands as cmd
@@ -121,12 +120,12 @@ def told(events: list[Event], now: int) -> Call:
     """The statement that writes a transaction's events, and what they change in the counts; it answers the commit's number."""
     documents = [event.document for event in events]
     rows = [
-        {"place": place, "stream": document["subject"], "sequence": int(document["sequence"]), "type": document["type"], "body": document}
+        {"place": place, "stream": document["subject"], "sequence": int(document["sequence"]), "type": document["type"],
+         "body": strict_json.dumps_text(document)}
         for place, document in enumerate(documents)
     ]
     counts = [
         {"queue": queue, "type": kind, "status": status, "jobs": change}
         for (queue, kind, status), change in cmd.state_deltas(documents).items() if change
     ]  # fmt: skip
-    body = orjson.dumps(rows, option=orjson.OPT_SORT_KEYS).decode()  # what is an object there is text in the table, as it stands
-    return call("insert_events", events=len(rows), rows=body, counts=packed(counts), now=now)
+    return call("insert_events", events=len(rows), rows=packed(rows), counts=packed(counts), now=now)

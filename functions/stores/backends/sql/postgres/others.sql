@@ -11,6 +11,9 @@ SELECT source, (SELECT max(time) FROM (
     SELECT time FROM observatory.events WHERE commit_id = (SELECT max(commit_id) FROM observatory.events)) AS newest)
 FROM observatory.deployment;
 
+-- name: deployment_now
+SELECT source, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM observatory.deployment;
+
 -- ---- a job ------------------------------------------------------------------------------------------------------
 
 -- name: job
