@@ -16,7 +16,7 @@ FOLD = 2_000
 KEPT = 20_000  # arrived events in memory; the rest is read from the feed
 FIRST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE_OF_FEED = 0.25, 15.0, 1.0
 SAVE_SECONDS = 1.0
-LOOK_SECONDS = 5.0  # an event that was taken already may ring because the reader's store was emptied: at most so often that is looked at
+LOOK_SECONDS = 5.0  # at most so often a repeat makes it look where the cursor is
 DRAIN_SECONDS = 20.0
 HEAD = 1 << 62
 
@@ -35,6 +35,7 @@ class Follower:
         self._arrived: dict[int, Event] = {}  # by position: waiting to be taken
         self._waiting: list[tuple[int, asyncio.Future[int]]] = []  # who waits for which position, in order of asking
         self._target = 0
+        self._wishes = 0  # how many there were: tells one that came during a step from those that it fulfilled
         self._look_again = False
         self._looked_at = 0.0
         self._cursor: int | None = None  # as last seen; each write checks it
@@ -56,8 +57,7 @@ class Follower:
         if isinstance(self._fault, Away):
             raise self._fault
         last = max(event.position for event in events)
-        if self._cursor is not None and last <= self._cursor and asyncio.get_running_loop().time() - self._looked_at > LOOK_SECONDS:
-            self._look_again = True
+        self._look_for_what_was_lost(last)
         if len(self._arrived) < KEPT:
             self._arrived.update((event.position, event) for event in events)
         try:
@@ -71,20 +71,32 @@ class Follower:
         self._look_again = True
         return await self._asked_for(HEAD)
 
+    def ring(self, position: int) -> None:
+        """Goes up to a position, without a wait."""
+        self._look_for_what_was_lost(position)
+        self._want(position)
+
     def wake(self) -> None:
         """Like `catch_up`, without a wait: looks where the cursor is, for the store may have been emptied."""
-        self._look_again, self._target = True, HEAD
-        self._work()
+        self._look_again = True
+        self._hurry.set()
+        self._want(HEAD)
+
+    def _look_for_what_was_lost(self, position: int) -> None:
+        """An event that was taken already may ring because the reader's store was emptied."""
+        if self._cursor is not None and position <= self._cursor and asyncio.get_running_loop().time() - self._looked_at > LOOK_SECONDS:
+            self._look_again = True
 
     def _asked_for(self, position: int) -> "asyncio.Future[int]":
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append((position, future))
-        self._target = max(self._target, position)
-        self._work()
+        self._hurry.set()
+        self._want(position)
         return future
 
-    def _work(self) -> None:
-        self._hurry.set()
+    def _want(self, position: int) -> None:
+        self._wishes += 1
+        self._target = max(self._target, position)
         if (self._task is None or self._task.done()) and not self._ends:
             self._task = asyncio.get_running_loop().create_task(self._run(), name=f"follow-{self.reader.name}")
 
@@ -111,17 +123,25 @@ class Follower:
 
     async def _follow(self) -> None:
         while self._waiting or (self._target and not self._ends):
+            await self._gather()
+            asked, wishes = len(self._waiting), self._wishes
             if self._look_again:
                 self._look_again, self._cursor = False, None
-            asked = len(self._waiting)
             if self._cursor is None:
                 self._cursor, self._looked_at = await self.reader.position(), asyncio.get_running_loop().time()
             more = self._cursor < self._target and await self._step(self._cursor)
             self._recovered()
             self._answer(asked, at_head=not more)
-            if not more and not self._waiting:
+            if not more and wishes == self._wishes:
                 self._target = 0
             await self._save(more)
+
+    async def _gather(self) -> None:
+        """Lets events come together for a larger batch, unless somebody waits or much is there already."""
+        if self.reader.gather_seconds and not self._waiting and self._cursor is not None and self._target < self._cursor + READ:
+            self._hurry.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), self.reader.gather_seconds)
 
     async def _step(self, after: int) -> bool:
         """One batch, one write; False at the head of the feed."""

@@ -22,6 +22,8 @@ class Reader(Protocol):
     """The cursor's name in the job store, and the reader's in logs."""
     what: str
     """For people."""
+    gather_seconds: float
+    """How long events may wait for others, so that one write holds many."""
 
     @property
     def elsewhere(self) -> bool:
@@ -37,7 +39,7 @@ class Reader(Protocol):
 class Statistics:
     """Folds events into the statistics; begins anew where what it needs was dropped."""
 
-    name, what = STATISTICS_CURSOR, "the statistics"
+    name, what, gather_seconds = STATISTICS_CURSOR, "the statistics", 0.0
 
     def __init__(self, feed: JobStore, stats: StatsStore) -> None:
         self._feed, self._stats = feed, stats
@@ -79,7 +81,7 @@ class Statistics:
 class History:
     """Keeps a redacted copy of every event in the event log."""
 
-    name, what, elsewhere = EVENT_LOG_CURSOR, "the event log", True
+    name, what, elsewhere, gather_seconds = EVENT_LOG_CURSOR, "the event log", True, 0.25
 
     def __init__(self, feed: JobStore, event_log: EventLog, redact: Callable[[Event], Event]) -> None:
         self._feed, self._event_log, self._redact = feed, event_log, redact

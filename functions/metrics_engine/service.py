@@ -1,7 +1,8 @@
 """Metrics engine: brings the statistics and the event log up to the head of the feed. An event that arrives is a doorbell.
 
-At or below a reader's cursor there is nothing to do; the next ones are taken as they came; beyond a gap the feed is read up
-to them. What arrives while a batch is written waits and is written together, so that a burst costs few writes.
+At or below the statistics' cursor there is nothing to do; the next events are folded as they came; beyond a gap the feed is
+read up to them. What arrives while a fold is written waits and is folded together, so that a burst costs few writes. The event
+log follows by itself, in batches from the feed: nobody waits for it, and nothing but the feed gets into it.
 
 A doorbell whose reader cannot write now is answered 200: the feed holds the event, the reader goes on when its store is back,
 and the scheduler rings for whoever is behind. Answered 503, each event of an outage would end as a dead letter.
@@ -32,9 +33,9 @@ class MetricsEngine(Consumer):
     ) -> None:
         super().__init__(feed)
         self._feed = feed
-        self._followers = [Follower(feed, Statistics(feed, stats))]
-        if event_log is not None:
-            self._followers.append(Follower(feed, History(feed, event_log, redact or (lambda event: event))))
+        self._statistics = Follower(feed, Statistics(feed, stats))
+        self._history = Follower(feed, History(feed, event_log, redact or (lambda event: event))) if event_log is not None else None
+        self._followers = [self._statistics, *([self._history] if self._history is not None else [])]
 
     async def ready(self) -> None:
         """A reader whose store is away does not hold up the others: its log and /v1/stores tell of it."""
@@ -42,7 +43,7 @@ class MetricsEngine(Consumer):
 
     async def attach(self) -> None:
         """Makes retention wait for these readers from now on, and for no event log that is not there. Raises StoreUnavailable."""
-        if len(self._followers) > 1:
+        if self._history is not None:
             await self._feed.advance(EVENT_LOG_CURSOR, 0)
         elif EVENT_LOG_CURSOR in await self._feed.cursors():
             await self._feed.forget_cursor(EVENT_LOG_CURSOR)
@@ -52,7 +53,7 @@ class MetricsEngine(Consumer):
         await asyncio.gather(*(follower.drain() for follower in self._followers))
 
     async def handle(self, trigger: str, events: Sequence[Event]) -> Sequence[int]:
-        """200 for each that its readers have, or will get from the feed (or that is kept as a dead letter), 503 when the feed is away."""
+        """200 for each that is counted, or will be from the feed (or that is kept as a dead letter), 503 when the feed is away."""
         try:
             await self._handle(trigger, await self.valid(trigger, events))
         except Passing:
@@ -75,9 +76,10 @@ class MetricsEngine(Consumer):
             (ours if self._is_of_the_feed(event) else others).append(event)
         beyond = await self._reach(ours) if ours else []
         if any(event.type == TICK_TYPE for event in others):
+            self.wake()
             with contextlib.suppress(Away, TimeoutError):
                 async with asyncio.timeout(WAIT_SECONDS):
-                    await self.catch_up()
+                    await self._statistics.catch_up()
         for event in others:
             if event.type != TICK_TYPE:
                 await self._put_aside(trigger, MalformedEvent("it is no event of this system's feed"), event)
@@ -92,17 +94,12 @@ class MetricsEngine(Consumer):
         await self.refuse(trigger, error, {"content-type": STRUCTURED}, event.canonical(), event)
 
     async def _reach(self, events: Sequence[Event]) -> list[Event]:
-        """Brings the readers up to the last of these events; returns those that the feed does not hold (yet)."""
-        reached = await asyncio.gather(*(self._bring(follower, events) for follower in self._followers))
-        known = [position for position in reached if position is not None]
-        head = max(known) if known else await self._feed.head()
-        return [event for event in events if event.position > head]
-
-    @staticmethod
-    async def _bring(follower: Follower, events: Sequence[Event]) -> int | None:
-        """Where the reader stands then; None when it goes on without us."""
+        """Counts up to the last of these events; returns those that the feed does not hold (yet)."""
+        if self._history is not None:
+            self._history.ring(max(event.position for event in events))
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                return await follower.reach(events)
-        except (Away, TimeoutError):
-            return None
+                head = await self._statistics.reach(events)
+        except (Away, TimeoutError):  # it goes on without us
+            head = await self._feed.head()
+        return [event for event in events if event.position > head]

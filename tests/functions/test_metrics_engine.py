@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +227,7 @@ async def test_readers_do_not_wait_for_each_other(
     events = await jobs.feed(first, 1_000)
     assert await engine.handle("metrics-engine", events) == [200] * len(events)
     await assert_equal_to_the_log(jobs, stats)
+    await until(lambda: engine._followers[1]._fault is not None)
     assert (len(log.kept), (await jobs.cursors())[EVENT_LOG_CURSOR]) == (first, first)
     assert "the event log (in memory) does not answer" in caplog.text
     log.away = False
@@ -241,27 +242,82 @@ async def test_readers_do_not_wait_for_each_other(
     await assert_equal_to_the_log(jobs, stats)
 
 
-async def test_a_doorbell_is_not_held_for_a_reader_with_a_long_way_to_go(
+async def test_nobody_waits_for_the_event_log_and_its_batches_are_gathered(
     jobs: SqliteJobStore, stats: SqliteStatsStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log, go_on = MemoryEventLog(), asyncio.Event()
-    insert = log.insert_batch
+    insert, batches = log.insert_batch, []
 
-    async def slow(*batch: Any) -> bool:
+    async def slow(events: Sequence[Event], after: int, upto: int) -> bool:
         await go_on.wait()
-        return await insert(*batch)
+        batches.append(len(events))
+        return await insert(events, after, upto)
 
     monkeypatch.setattr(log, "insert_batch", slow)
-    monkeypatch.setattr(service, "WAIT_SECONDS", 0.02)
     engine = MetricsEngine(jobs, stats, log)
+    await submit(jobs, 20)
+    events = await jobs.feed(0, 100)
+    for event in events:
+        assert await engine.handle("metrics-engine", [event]) == [200]
+    await assert_equal_to_the_log(jobs, stats)
+    go_on.set()
+    await until(lambda: len(log.kept) == len(events))
+    assert len(batches) <= 3
+
+
+async def test_a_doorbell_is_not_held_while_the_statistics_hang(
+    jobs: SqliteJobStore, stats: SqliteStatsStore, engine: MetricsEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = asyncio.Event()
+    apply = stats.apply
+
+    async def slow(*fold: Any) -> bool:
+        await go_on.wait()
+        return await apply(*fold)
+
+    monkeypatch.setattr(stats, "apply", slow)
+    monkeypatch.setattr(service, "WAIT_SECONDS", 0.02)
     await submit(jobs)
     events = await jobs.feed(0, 100)
     assert await engine.handle("metrics-engine", events) == [200] * len(events)
-    await engine._followers[0].catch_up()
-    await assert_equal_to_the_log(jobs, stats)
     go_on.set()
     await engine.catch_up()
-    assert len(log.kept) == len(events)
+    await assert_equal_to_the_log(jobs, stats)
+
+
+@pytest.mark.parametrize("wish", ["ring", "wake"])
+async def test_a_wish_that_comes_while_the_head_of_the_feed_is_looked_at_is_not_lost(
+    jobs: SqliteJobStore, stats: SqliteStatsStore, monkeypatch: pytest.MonkeyPatch, wish: str
+) -> None:
+    log, looked = MemoryEventLog(), False
+    engine = MetricsEngine(jobs, stats, log)
+    await engine.catch_up()
+    feed, history = jobs.feed, engine._followers[1]
+
+    async def feed_and_wish(after: int, limit: int) -> list[Event]:
+        nonlocal looked
+        found = await feed(after, limit)
+        if not found and not looked:
+            looked = True
+            await submit(jobs)
+            history.ring(await jobs.head()) if wish == "ring" else history.wake()
+        return found
+
+    monkeypatch.setattr(jobs, "feed", feed_and_wish)
+    history.ring(await jobs.head() + 1)
+    await until(lambda: looked and history._task is not None and history._task.done())
+    assert list(log.kept) == list(range(1, await jobs.head() + 1))
+
+
+async def test_nothing_but_the_feed_gets_into_the_event_log(jobs: SqliteJobStore, stats: SqliteStatsStore) -> None:
+    """Whatever reaches this function's address."""
+    log = MemoryEventLog()
+    engine = MetricsEngine(jobs, stats, log)
+    await submit(jobs)
+    events = await jobs.feed(0, 100)
+    assert await engine.handle("metrics-engine", [changed(event, actor="a stranger") for event in events]) == [200] * len(events)
+    await engine.catch_up()
+    assert list(log.kept.values()) == events
 
 
 async def test_retention_does_not_pass_an_event_log_that_is_behind(jobs: SqliteJobStore, stats: SqliteStatsStore) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import ConfigurationError
-from functions.runtime.servers.place import Place, read_urls
+from functions.runtime.servers.place import Place
 from functions.runtime.servers.servers import Servers
 
 REQUIRED = os.environ.get("OBSERVATORY_TEST_SERVERS", "") == "required"
@@ -33,7 +33,7 @@ def servers_below(folder: Path) -> Servers:
 def server_url(name: str) -> str:
     """The URL of a running server of this session, with credentials."""
     if not REQUIRED:
-        url = read_urls(Path(os.environ.get("OBSERVATORY_DATA", "").strip() or ".observatory")).get(_SETTINGS[name])
+        url = servers_below(Path(os.environ.get("OBSERVATORY_DATA", "").strip() or ".observatory")).urls().get(_SETTINGS[name])
         if url is None:
             pytest.skip(f"{name} does not run here: `make servers` starts it, `make test-servers` needs it")
         return url
