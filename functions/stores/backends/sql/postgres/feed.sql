@@ -98,7 +98,7 @@ SELECT queue, type, status, jobs FROM observatory.counts WHERE jobs <> 0;
 
 -- name: take_turn
 -- The turn to publish, of this session until it gives it back or ends.
-SELECT pg_try_advisory_lock(7041958, 4);
+SELECT pg_try_advisory_lock(7041958, 6);
 
 -- name: give_turn
-SELECT pg_advisory_unlock(7041958, 4);
+SELECT pg_advisory_unlock(7041958, 6);
