@@ -1,10 +1,7 @@
-"""From what a person types to a payload, by the task's JSON Schema. Pure, but for the files that are named."""
+"""From what a person types to a payload, by the task's JSON Schema. Pure."""
 
-import json
 import math
-import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from contracts import schema_files, strict_json
@@ -129,49 +126,9 @@ def merged(parts: Iterable[tuple[str, Any]], fields: Mapping[str, Schema]) -> di
     return payload
 
 
-# ---- JSON texts -------------------------------------------------------------------------------------------------
-
-
 def parse_json(text: bytes, where: str) -> Any:
     """The value of a JSON text. Raises BadArgument that says where it breaks."""
     try:
         return strict_json.loads(text)
     except MalformedJson as error:
         raise BadArgument(f"{where}: {error.faults[0].message if error.faults else error.message}") from None
-
-
-def documents(text: bytes, where: str) -> list[Any]:
-    """The JSON objects of a text: one object, a list of them, or one a line. Raises BadArgument with the line."""
-    if not text.strip():
-        raise BadArgument(f"{where} is empty; it must hold JSON")
-    try:
-        whole = strict_json.loads(text)
-    except MalformedJson as error:
-        lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-        if len(lines) == 1 or not _starts_with_a_whole_line(lines[0][1]):
-            raise BadArgument(f"{where}: {error.faults[0].message if error.faults else error.message}") from None
-        return [parse_json(line, f"{where}, line {number}") for number, line in lines]
-    if isinstance(whole, dict) and set(whole) == {"jobs"} and isinstance(whole["jobs"], list):
-        return whole["jobs"]
-    return whole if isinstance(whole, list) else [whole]
-
-
-def _starts_with_a_whole_line(line: bytes) -> bool:
-    """Whether this is one JSON value a line, and not one value over many lines with a mistake in it."""
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True
-
-
-def read_source(source: str) -> bytes:
-    """The bytes of `@file`, or of standard input for `-` and `@-`. Raises BadArgument when the file cannot be read."""
-    if source in ("-", "@-"):
-        if sys.stdin.isatty():
-            sys.stderr.write("reading JSON from the terminal; end it with Ctrl-D\n")
-        return sys.stdin.buffer.read()
-    try:
-        return Path(source[1:]).expanduser().read_bytes()
-    except OSError as error:
-        raise BadArgument(f"{source[1:] or source}: {error.strerror or error}") from None

@@ -30,6 +30,11 @@ class Session:
         """By the options that every verb has."""
         return cls(**{name: getattr(arguments, name) for name in ("url", "context", "as_json") if hasattr(arguments, name)})
 
+    @property
+    def terminal_columns(self) -> int:
+        """How wide a line beside the answer may be."""
+        return shutil.get_terminal_size().columns
+
     @cached_property
     def server(self) -> Server:
         """The server that is meant, looked up on first use: verbs that ask none need no usable configuration."""

@@ -11,7 +11,7 @@ from console import environment
 from console.api import connection as links
 from console.api import reading, schedules, submission, within
 from console.api.addresses import base_url
-from console.api.documents import AttemptDocument, EventDocument, JobDocument, JobOptions, PageDocument
+from console.api.documents import AttemptDocument, BulkAction, EventDocument, JobDocument, JobOptions, PageDocument
 from console.api.errors import ObservatoryApiError
 from console.api.exchange import Answer, Call, Patience, Steps, Unreached
 from console.api.known_job import KnownJob
@@ -41,6 +41,14 @@ class AsyncJobHandle(KnownJob):
         answer = await self._client.cancel(self.id, reason)
         self.document["status"] = answer["status"]
         return self
+
+    async def retry(self, reason: str | None = None) -> "AsyncJobHandle":
+        answer = await self._client.retry(self.id, reason)
+        self.document["status"] = answer["status"]
+        return self
+
+    async def rerun(self) -> "AsyncJobHandle":
+        return AsyncJobHandle(self._client, await self._client.rerun(self.id))
 
     async def events(self) -> list[EventDocument]:
         return await self._client.job_events(self.id)
@@ -112,8 +120,10 @@ class AsyncClient:
         accepted = within.accepted(answer)
         return AsyncJobHandle(self, accepted.job, created=accepted.created, deduplicated=accepted.deduplicated)
 
-    async def submit_many(self, documents: Iterable[Mapping[str, Any]]) -> list[AsyncJobHandle | ObservatoryApiError]:
-        answers = await self._run(submission.submit_many(documents, self.patience))
+    async def submit_many(
+        self, documents: Iterable[Mapping[str, Any] | ObservatoryApiError], *, earlier: list[str | None] | None = None
+    ) -> list[AsyncJobHandle | ObservatoryApiError]:
+        answers = await self._run(submission.submit_many(documents, self.patience, earlier))
         return [
             a if isinstance(a, ObservatoryApiError) else AsyncJobHandle(self, a.job, created=a.created, deduplicated=a.deduplicated)
             for a in answers
@@ -129,6 +139,12 @@ class AsyncClient:
     async def rerun(self, job_id: str) -> dict[str, Any]:
         """Makes a new job from an ended one; the new one's `{"id", "status", "url"}`."""
         return await self._run(submission.send("POST", reading.job_path(job_id, "/rerun"), None, self.patience))
+
+    async def bulk(self, action: BulkAction, q: str, *, dry_run: bool = False, reason: str | None = None) -> dict[str, Any]:
+        return cast(dict[str, Any], await self.send("POST", "/v1/bulk", submission.bulk_document(action, q, dry_run, reason)))
+
+    async def bulk_operation(self, operation_id: str) -> dict[str, Any]:
+        return cast(dict[str, Any], await self.get(reading.bulk_path(operation_id)))
 
     async def pause_queue(self, name: str, reason: str | None = None) -> dict[str, Any]:
         """Hands out no more jobs of a queue; the queue afterwards."""
@@ -174,6 +190,9 @@ class AsyncClient:
 
     async def events(self, **query: Any) -> PageDocument:
         return await self._run(reading.page("/v1/events", self.patience, **query))
+
+    async def head(self) -> int:
+        return await self._run(reading.head(self.patience))
 
     async def stats(self) -> dict[str, Any]:
         return cast(dict[str, Any], await self.get("/v1/stats"))
@@ -260,11 +279,11 @@ class AsyncClient:
         return await self._run(submission.send(method, path, document, self.patience, idempotency_key))
 
     async def stream(
-        self, *, after: int | None = None, type: Filter = None, queue: Filter = None, job: Filter = None,
+        self, q: str | None = None, *, after: int | None = None, type: Filter = None, queue: Filter = None, job: Filter = None,
         patience_seconds: float | None = None,
     ) -> AsyncIterator[StreamItem]:  # fmt: skip
         parser = SseParser(str(await self._run(reading.head(self.patience)) if after is None else after))
-        query = reading.query_of({"type": type, "queue": queue, "job": job})
+        query = reading.query_of({"q": q or None, "type": type, "queue": queue, "job": job})
         loss = Loss(self.url, self.patience.unreachable_seconds if patience_seconds is None else patience_seconds)
         while True:
             reason = "the stream ended"

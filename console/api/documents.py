@@ -1,6 +1,16 @@
 """The shapes of the JSON that the server answers (contracts/schemas holds them to the letter)."""
 
-from typing import Any, TypedDict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, Protocol, TypedDict
+
+BulkAction = Literal["cancel", "retry", "rerun"]
+
+
+class Identified(Protocol):
+    """Anything with a job's id: the handles of both clients."""
+
+    id: str
 
 
 class JobOptions(TypedDict, total=False):
@@ -8,16 +18,16 @@ class JobOptions(TypedDict, total=False):
 
     queue: str
     priority: int
-    run_at: Any
+    run_at: str | datetime | None
     delay_seconds: float
     timeout_seconds: float
     max_attempts: int
     unique_key: str
     tags: list[str]
-    parent_id: Any
-    depends_on: list[Any]
-    on_parent_failure: str
-    expires_at: Any
+    parent_id: str | Identified | None
+    depends_on: Sequence[str | Identified]
+    on_parent_failure: Literal["cancel", "run"]
+    expires_at: str | datetime | None
 
 
 class JobErrorDocument(TypedDict):

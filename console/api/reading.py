@@ -56,6 +56,10 @@ def queue_path(name: str, rest: str = "") -> str:
     return f"/v1/queues/{quote(str(name), safe='')}{rest}"
 
 
+def bulk_path(operation_id: str) -> str:
+    return f"/v1/bulk/{quote(str(operation_id), safe='')}"
+
+
 def job(job_id: str, patience: Patience) -> Steps[JobDocument]:
     """A job. Raises ObservatoryApiError (404)."""
     return cast(JobDocument, (yield from get(job_path(job_id), patience)))

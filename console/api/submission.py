@@ -67,18 +67,24 @@ def accepted_of(answer: Mapping[str, Any], status: str, created: bool) -> Accept
 # ---- many -------------------------------------------------------------------------------------------------------
 
 
-def submit_many(documents: Iterable[Mapping[str, Any]], patience: Patience) -> Steps[list[Accepted | ObservatoryApiError]]:
+def submit_many(
+    documents: Iterable[Mapping[str, Any] | ObservatoryApiError], patience: Patience, earlier: list[str | None] | None = None
+) -> Steps[list[Accepted | ObservatoryApiError]]:
     """Many jobs in batches that the server takes; for each request, in order, what became of it.
 
-    `depends_on` may name `#INDEX`, an earlier request of this call, over the bounds of batches too. A refusal stands in
-    the place of its request; raises only ServerUnreachable, and ObservatoryApiError for 401, 403 and 5xx.
+    `depends_on` may name `#INDEX`, an earlier request of this call, over the bounds of batches too; with `earlier`, the ids of
+    the requests before them (None: refused), which this call's are added to as they come, it counts from the first of those.
+    A refusal stands in the place of its request, one that is given as well; raises only ServerUnreachable, and
+    ObservatoryApiError for 401, 403 and 5xx.
     """
+    ids = [] if earlier is None else earlier
     answers: list[Accepted | ObservatoryApiError] = []
-    waiting: list[dict[str, Any]] = [{"idempotency_key": new_key(), **document} for document in documents]
+    waiting = [each if isinstance(each, ObservatoryApiError) else {"idempotency_key": new_key(), **each} for each in documents]
     while len(answers) < len(waiting):
-        batch = next_batch(waiting, answers)
-        answers += (yield from _submit_batch(batch, patience)) if batch.bodies else []
-        answers += batch.refused
+        batch = next_batch(waiting[len(answers) : len(answers) + BATCH_ITEMS], ids)
+        found = [*((yield from _submit_batch(batch, patience)) if batch.bodies else ()), *batch.refused]
+        ids += [answer.id if isinstance(answer, Accepted) else None for answer in found]
+        answers += found
     return answers
 
 
@@ -90,16 +96,15 @@ class Batch:
     refused: list[ObservatoryApiError]
 
 
-def next_batch(documents: Sequence[dict[str, Any]], answers: Sequence[Accepted | ObservatoryApiError]) -> Batch:
-    """The longest run from `documents[len(answers):]` that one request may carry."""
+def next_batch(documents: Sequence[dict[str, Any] | ObservatoryApiError], ids: Sequence[str | None]) -> Batch:
+    """The longest run of documents that one request may carry; `ids` are those of the requests before them."""
     bodies: list[bytes] = []
     size = _FRAME
-    first = len(answers)
-    for document in documents[first : first + BATCH_ITEMS]:
-        refused = _resolved_parents(document, answers, first)
-        if isinstance(refused, ObservatoryApiError):
-            return Batch(bodies, [refused])
-        body = to_json(refused)
+    for document in documents[:BATCH_ITEMS]:
+        request = document if isinstance(document, ObservatoryApiError) else _resolved_parents(document, ids)
+        if isinstance(request, ObservatoryApiError):
+            return Batch(bodies, [request])
+        body = to_json(request)
         if bodies and size + len(body) + 1 > BATCH_BYTES:
             break
         bodies.append(body)
@@ -107,10 +112,8 @@ def next_batch(documents: Sequence[dict[str, Any]], answers: Sequence[Accepted |
     return Batch(bodies, [])
 
 
-def _resolved_parents(
-    document: dict[str, Any], answers: Sequence[Accepted | ObservatoryApiError], first: int
-) -> dict[str, Any] | ObservatoryApiError:
-    """`#INDEX` counts the whole call; the server counts within a batch and knows jobs of earlier batches by id."""
+def _resolved_parents(document: dict[str, Any], ids: Sequence[str | None]) -> dict[str, Any] | ObservatoryApiError:
+    """`#INDEX` counts all requests; the server counts within a batch and knows jobs of earlier batches by id."""
     parents = document.get("depends_on")
     if not isinstance(parents, list) or not any(isinstance(p, str) and p.startswith("#") for p in parents):
         return document
@@ -119,17 +122,18 @@ def _resolved_parents(
         index = int(parent[1:]) if isinstance(parent, str) and parent[:1] == "#" and parent[1:].isdecimal() else None
         if index is None:
             resolved.append(parent)
-        elif index >= first:
-            resolved.append(f"#{index - first}")
-        elif isinstance(earlier := answers[index], Accepted):
-            resolved.append(earlier.id)
+        elif index >= len(ids):
+            resolved.append(f"#{index - len(ids)}")
+        elif (earlier := ids[index]) is not None:
+            resolved.append(earlier)
         else:
-            return _refusal(422, f"it depends on {parent}, which was refused", "/depends_on")
+            return refusal(422, f"it depends on {parent}, which was refused", "/depends_on")
     return {**document, "depends_on": resolved}
 
 
-def _refusal(status: int, detail: str, pointer: str) -> ObservatoryApiError:
-    faults = [{"pointer": pointer, "detail": detail}]
+def refusal(status: int, detail: str, pointer: str = "") -> ObservatoryApiError:
+    """What was refused here, and so never sent."""
+    faults = [{"pointer": pointer, "detail": detail}] if pointer else []
     return ObservatoryApiError(status, {"status": status, "title": "Not sent.", "detail": detail, "faults": faults})
 
 
@@ -166,6 +170,10 @@ def send(method: str, path: str, document: Any, patience: Patience, key: str | N
     body = None if document is None else to_json(document)
     answer = yield from exchange(Call(method, path, (), body, headers), patience)
     return json_of(answer) if answer.body else None
+
+
+def bulk_document(action: str, q: str, dry_run: bool, reason: str | None) -> dict[str, Any]:
+    return {"action": action, "q": q, **({"dry_run": True} if dry_run else {}), **(reason_document(reason) or {})}
 
 
 def reason_document(reason: str | None) -> dict[str, str] | None:

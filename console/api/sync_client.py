@@ -11,7 +11,7 @@ from console import environment
 from console.api import connection as links
 from console.api import reading, schedules, submission, within
 from console.api.addresses import base_url
-from console.api.documents import AttemptDocument, EventDocument, JobDocument, JobOptions, PageDocument
+from console.api.documents import AttemptDocument, BulkAction, EventDocument, JobDocument, JobOptions, PageDocument
 from console.api.errors import ObservatoryApiError
 from console.api.exchange import Answer, Call, Patience, Steps, Unreached, exchange
 from console.api.known_job import KnownJob
@@ -44,6 +44,16 @@ class JobHandle(KnownJob):
         answer = self._client.cancel(self.id, reason)
         self.document["status"] = answer["status"]
         return self
+
+    def retry(self, reason: str | None = None) -> "JobHandle":
+        """Gives the failed or cancelled job new attempts. Raises ObservatoryApiError (409) for any other."""
+        answer = self._client.retry(self.id, reason)
+        self.document["status"] = answer["status"]
+        return self
+
+    def rerun(self) -> "JobHandle":
+        """A new job made from this ended one."""
+        return JobHandle(self._client, self._client.rerun(self.id))
 
     def events(self) -> list[EventDocument]:
         """Every event of the job, in order."""
@@ -136,12 +146,15 @@ class Client:
         accepted = within.accepted(answer)
         return JobHandle(self, accepted.job, created=accepted.created, deduplicated=accepted.deduplicated)
 
-    def submit_many(self, documents: Iterable[Mapping[str, Any]]) -> list[JobHandle | ObservatoryApiError]:
+    def submit_many(
+        self, documents: Iterable[Mapping[str, Any] | ObservatoryApiError], *, earlier: list[str | None] | None = None
+    ) -> list[JobHandle | ObservatoryApiError]:
         """Submits job requests (each may carry `idempotency_key`) in batches; for each, in order, its handle or refusal.
 
-        `depends_on` may name `#INDEX`, an earlier request of this call.
+        `depends_on` may name `#INDEX`, an earlier request of this call; with `earlier`, a list that several calls share and to
+        which the id of each of their requests is added, one of all of them.
         """
-        answers = self._run(submission.submit_many(documents, self.patience))
+        answers = self._run(submission.submit_many(documents, self.patience, earlier))
         return [
             a if isinstance(a, ObservatoryApiError) else JobHandle(self, a.job, created=a.created, deduplicated=a.deduplicated)
             for a in answers
@@ -158,6 +171,15 @@ class Client:
     def rerun(self, job_id: str) -> dict[str, Any]:
         """Makes a new job from an ended one; the new one's `{"id", "status", "url"}`."""
         return self._run(submission.send("POST", reading.job_path(job_id, "/rerun"), None, self.patience))
+
+    def bulk(self, action: BulkAction, q: str, *, dry_run: bool = False, reason: str | None = None) -> dict[str, Any]:
+        """Cancels, retries or reruns every job that a query finds: the operation, which `bulk_operation` tells of while it goes
+        on; with `dry_run` how many it would be."""
+        return cast(dict[str, Any], self.send("POST", "/v1/bulk", submission.bulk_document(action, q, dry_run, reason)))
+
+    def bulk_operation(self, operation_id: str) -> dict[str, Any]:
+        """A bulk operation: status, matched, done, outcomes. Raises ObservatoryApiError (404)."""
+        return cast(dict[str, Any], self.get(reading.bulk_path(operation_id)))
 
     def pause_queue(self, name: str, reason: str | None = None) -> dict[str, Any]:
         """Hands out no more jobs of a queue; the queue afterwards."""
@@ -208,6 +230,10 @@ class Client:
     def events(self, **query: Any) -> PageDocument:
         """A page of GET /v1/events, newest first (`type`, `subject`, `limit`, `cursor`)."""
         return self._run(reading.page("/v1/events", self.patience, **query))
+
+    def head(self) -> int:
+        """The position of the newest event; 0 when there is none."""
+        return self._run(reading.head(self.patience))
 
     def stats(self) -> dict[str, Any]:
         return cast(dict[str, Any], self.get("/v1/stats"))
@@ -299,20 +325,25 @@ class Client:
         """The JSON value at any path of the surface."""
         return self._run(reading.get(path, self.patience, **query))
 
+    def get_text(self, path: str) -> str:
+        """The text at any path of the surface."""
+        return self._run(reading.text(path, self.patience))
+
     def probe(self, path: str) -> Answer:
         """The answer of any path as it is. Raises ObservatoryApiError for 400 and more."""
         return self._run(exchange(Call("GET", path), self.patience))
 
     def stream(
-        self, *, after: int | None = None, type: Filter = None, queue: Filter = None, job: Filter = None,
+        self, q: str | None = None, *, after: int | None = None, type: Filter = None, queue: Filter = None, job: Filter = None,
         patience_seconds: float | None = None,
     ) -> Iterator[StreamItem]:  # fmt: skip
-        """Live events past a position (None: from now on), without gap or repeat over lost connections.
+        """Live events past a position (None: from now on), without gap or repeat over lost connections; with `q` those of jobs
+        that fit the query as the event left them.
 
         Ends only by ServerUnreachable, once no server answered for `patience_seconds` (None: the client's patience).
         """
         parser = SseParser(str(self._run(reading.head(self.patience)) if after is None else after))
-        query = reading.query_of({"type": type, "queue": queue, "job": job})
+        query = reading.query_of({"q": q or None, "type": type, "queue": queue, "job": job})
         loss = Loss(self.url, self.patience.unreachable_seconds if patience_seconds is None else patience_seconds)
         while True:
             reason = "the stream ended"

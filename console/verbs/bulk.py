@@ -38,14 +38,11 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
         session.note("bulk needs a query; \"\" is every job" if arguments.action in ACTIONS else "bulk show needs the operation's id")
         return exits.USAGE
     if arguments.action == "show":
-        return _shown(session, session.client.get(f"/v1/bulk/{arguments.query}"))
-    wish: dict[str, Any] = {"action": arguments.action, "q": arguments.query}
-    rehearsal = session.client.send("POST", "/v1/bulk", wish | {"dry_run": True})
+        return _shown(session, session.client.bulk_operation(arguments.query))
+    rehearsal = session.client.bulk(arguments.action, arguments.query, dry_run=True)
     if arguments.dry_run or not _agreed(session, arguments, rehearsal):
         return _rehearsed(session, rehearsal)
-    if arguments.reason:
-        wish["reason"] = arguments.reason
-    operation = session.client.send("POST", "/v1/bulk", wish)
+    operation = session.client.bulk(arguments.action, arguments.query, reason=arguments.reason)
     return _shown(session, operation if arguments.no_wait else _finished(session, operation))
 
 

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from console import exits
-from console.payloads import BadArgument, parse_json, read_source
+from console.json_sources import read_bytes
+from console.payloads import BadArgument, parse_json
 from console.session import Session
 from console.text import Column, Row, clean, count, fit, pretty
+from console.verbs.arguments import positive
 from console.verbs.times import instant
 
 EXAMPLES = """examples:
@@ -26,7 +28,7 @@ FAULTS = (Column("DOCUMENTS", ">"), Column("WHERE", least=8), Column("FAULT", fl
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", metavar="list | show NAME | check FILE", nargs="*", help="what to do; list is the default")
     parser.add_argument("--name", help="check: the contract that the schema is for (its title without this)")
-    parser.add_argument("--last", type=int, metavar="N", help="check: how many of the last documents (1000)")
+    parser.add_argument("--last", type=positive, metavar="N", help="check: how many of the last documents (1000)")
 
 
 def run(session: Session, arguments: argparse.Namespace) -> int:
@@ -78,7 +80,7 @@ def _sample(refusal: Mapping[str, Any]) -> str:
 
 
 def _check(session: Session, file: str, name: str | None, last: int | None) -> int:
-    schema = parse_json(read_source(file if file == "-" or file.startswith("@") else f"@{file}"), file)
+    schema = parse_json(read_bytes(file if file == "-" or file.startswith("@") else f"@{file}"), file)
     if not isinstance(schema, dict):
         raise BadArgument(f"{file} holds no JSON object; a schema is one")
     title = name or schema.get("title")

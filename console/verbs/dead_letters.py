@@ -4,12 +4,14 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from console import cli, exits
-from console.api.errors import ObservatoryApiError
-from console.payloads import parse_json, read_source
+from console import exits
+from console.json_sources import read_bytes
+from console.payloads import parse_json
 from console.session import Session
 from console.text import Column, clean, pretty
 from console.timeline import short_name
+from console.verbs.arguments import positive
+from console.verbs.each import for_each
 from console.verbs.times import now_text, since
 
 EXAMPLES = """examples:
@@ -33,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", help="replay, discard: goes into the log; discard needs one")
     parser.add_argument("--event", action="store_true", help="show: the event alone, as JSON")
     parser.add_argument("--status", choices=STATES, help="only those")
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (20)")
+    parser.add_argument("--limit", type=positive, default=20, metavar="N", help="how many (20)")
 
 
 def run(session: Session, arguments: argparse.Namespace) -> int:
@@ -61,36 +63,23 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
 
 
 def _act(session: Session, verb: str, letters: list[str], arguments: argparse.Namespace) -> int:
-    """Replays or discards each; the first fault decides the exit code."""
+    """Replays or discards each; a replay that failed again is exit code 1."""
     if verb == "discard" and not arguments.reason:
         session.note('discard needs --reason "..."')
         return exits.USAGE
     if arguments.edit and len(letters) > 1:
         session.note("--edit stands for one letter")
         return exits.USAGE
-    event = parse_json(read_source(arguments.edit), arguments.edit) if arguments.edit else None
+    event = parse_json(read_bytes(arguments.edit), arguments.edit) if arguments.edit else None
     acts: dict[str, Callable[[str], Any]] = {
         "replay": lambda letter: session.client.replay_dead_letter(letter, event=event, reason=arguments.reason),
         "discard": lambda letter: session.client.discard_dead_letter(letter, arguments.reason),
     }
-    code, items = exits.OK, []
-    for letter in letters:
-        try:
-            answer = acts[verb](letter)
-        except ObservatoryApiError as error:
-            if error.status not in (404, 409, 422):
-                raise
-            answer = {"id": letter, "status": error.status, "problem": error.problem}
-            code = code or cli.exit_code_of(error)
-            session.note(clean(f"{letter} {error}"))
-        else:
-            code = code or (exits.FAILED if verb == "replay" and answer["status"] == "kept" else exits.OK)
-            if not session.as_json:
-                session.say(clean(f"{letter} {answer['status']}{': ' + answer['outcome'] if answer.get('outcome') else ''}"))
-        items.append(answer)
-    if session.as_json:
-        session.json({"items": items})
-    return code
+    return for_each(session, letters, acts[verb], _words, lambda answer: exits.FAILED if verb == "replay" and answer["status"] == "kept" else exits.OK)
+
+
+def _words(letter: str, answer: Any) -> str:
+    return f"{letter} {answer['status']}{': ' + answer['outcome'] if answer.get('outcome') else ''}"
 
 
 def _show(session: Session, letter_id: str, event_only: bool) -> int:

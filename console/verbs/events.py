@@ -1,46 +1,81 @@
 """events: what happened, newest first; with --follow, what happens."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from console import exits, timeline
+from console.payloads import BadArgument
 from console.session import Session
 from console.text import Column, clean
+from console.verbs.arguments import positive
 from console.verbs.times import clock
 
-EXAMPLES = """examples:
+EXAMPLES = """With --follow an event is a line as it happens; it goes on over lost connections, without gap or repeat.
+
+examples:
   events --type job.failed --limit 5
   events --subject job/JOB
-  events --follow --json
+  events --follow --type job.failed,job.retrying
+  events --follow --query 'queue:bulk' --json | jq -c .data
+  events --follow --after 12345 --json       every event since that position, then what happens
 """
 COLUMNS = (Column("POSITION", ">", drop=2), Column("TIME", least=8), Column("EVENT", least=13), Column("SUBJECT", least=40),
            Column("WHAT", flexible=True, least=10, drop=1))  # fmt: skip
+PAGE = 200
+AWAY_SECONDS = 60.0
 Document = Mapping[str, Any]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--type", help="event types, joined by commas (job.failed)")
     parser.add_argument("--subject", help="one stream: job/ID, queue/NAME ...")
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many (20)")
+    parser.add_argument("--limit", type=positive, metavar="N", help="how many (20)")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what happens from now, until Ctrl-C")
+    parser.add_argument("--query", metavar="QUERY", help="--follow: events of jobs that fit a query")
+    parser.add_argument("--after", type=position, metavar="POSITION", help="--follow: begin after this position")
+
+
+def position(text: str) -> int:
+    """The place of an event in the feed; 0 is before the first."""
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise argparse.ArgumentTypeError(f"{text!r} is no position; it is a whole number, as events shows it")
+    return int(text)
 
 
 def run(session: Session, arguments: argparse.Namespace) -> int:
     if arguments.follow:
-        return follow(session, arguments.type, arguments.subject)
-    page = session.client.events(type=arguments.type, subject=arguments.subject, limit=arguments.limit)
+        if arguments.limit is not None:
+            raise BadArgument("--follow has no --limit; it goes on until Ctrl-C")
+        return follow(session, arguments.type, arguments.subject, arguments.query, arguments.after)
+    if arguments.query is not None or arguments.after is not None:
+        raise BadArgument("--query and --after belong to --follow")
+    pages = list(_pages(session, arguments))
     if session.as_json:
-        session.json(page)
+        session.json(pages[-1] | {"items": [event for page in pages for event in page["items"]]})
         return exits.OK
-    session.table(COLUMNS, [(e["position"], clock(e["time"]), timeline.short_name(e["type"]), e["subject"], timeline.detail(e)) for e in page["items"]])
+    events = [event for page in pages for event in page["items"]]
+    session.table(COLUMNS, [(e["position"], clock(e["time"]), timeline.short_name(e["type"]), e["subject"], timeline.detail(e)) for e in events])
+    if not events:
+        session.note("there are no such events")
     return exits.OK
 
 
-def follow(session: Session, types: str | None = None, subject: str | None = None) -> int:
-    """Every event from now on, a line each, until the reader leaves."""
+def _pages(session: Session, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    left, cursor = arguments.limit or 20, None
+    while left > 0:
+        page = session.client.events(type=arguments.type, subject=arguments.subject, limit=min(left, PAGE), cursor=cursor)
+        yield dict(page)
+        left -= len(page["items"])
+        cursor = page.get("next_cursor")
+        if cursor is None:
+            return
+
+
+def follow(session: Session, types: str | None = None, subject: str | None = None, query: str | None = None, after: int | None = None) -> int:
+    """Every event from now on, or after a position, a line each, until the reader leaves."""
     job = subject.removeprefix("job/") if subject is not None and subject.startswith("job/") else None
-    for item in session.client.stream(type=types, job=job, patience_seconds=60.0):
+    for item in session.client.stream(query, after=after, type=types, job=job, patience_seconds=AWAY_SECONDS):
         if item.event is None:
             session.note("what lay between is gone from the feed")
         elif subject is None or item.event["subject"] == subject:

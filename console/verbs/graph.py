@@ -7,6 +7,7 @@ from typing import Any
 from console import exits
 from console.session import Session
 from console.text import Column, state_cell
+from console.verbs.arguments import positive
 
 EXAMPLES = """Parents stand before their children; the numbers say which line a job waits for or came from.
 
@@ -21,7 +22,7 @@ NAMED = 6
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB", help="the job's id")
-    parser.add_argument("--limit", type=int, metavar="N", help="how many jobs at most (2500)")
+    parser.add_argument("--limit", type=positive, metavar="N", help="how many jobs at most (2500)")
 
 
 def run(session: Session, arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from console import exits, timeline
 from console.payloads import BadArgument
 from console.session import Session
 from console.text import Column, Row, clean, duration, state_cell, width
+from console.verbs.arguments import positive
 from console.verbs.times import now_text
 from contracts.errors import MalformedQuery
 from contracts.job import JobStatus
@@ -21,6 +22,7 @@ EXAMPLES = """examples:
   list 'tag:nightly -state:succeeded' --all --json
   list 'error:"no such file" OR payload.path:README.md'
   list '-queue:bulk duration>2s'
+  list 'type:report.monthly state:queued' --all --quiet | observatory cancel -
 
 Terms side by side must all hold; OR between terms, - before a term, parentheses. Words alone are searched in payload,
 error and output. Fields: """ + names() + """.
@@ -51,7 +53,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     filters.add_argument("--state", type=_states, help=", ".join(JobStatus))
     for name in ("type", "queue", "tag", "id"):
         filters.add_argument(f"--{name}")
-    parser.add_argument("--limit", type=_positive, default=20, metavar="N", help="how many (20)")
+    parser.add_argument("--limit", type=positive, default=20, metavar="N", help="how many (20)")
+    parser.add_argument("--quiet", action="store_true", help="ids alone, a line each: for cancel -, xargs")
     parser.add_argument("--all", action="store_true", dest="everything", help="every job that fits, page by page")
 
 
@@ -62,16 +65,15 @@ def _states(text: str) -> str:
     return text
 
 
-def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**9):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
-
-
 def run(session: Session, arguments: argparse.Namespace) -> int:
     pages = _pages(session, arguments)
     if session.as_json:
         _write_json(pages)
+        return exits.OK
+    if arguments.quiet:
+        for page in pages:
+            for job in page["items"]:
+                session.say(job["id"])
         return exits.OK
     shown = more = 0
     for page in pages:

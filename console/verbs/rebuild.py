@@ -7,6 +7,7 @@ from typing import Any
 from console import exits
 from console.session import Session
 from console.text import clean, count
+from console.verbs.arguments import positive
 
 EXAMPLES = """The log is what happened; everything else must follow from it. --check names every difference and works beside a running
 system. --apply mends the statistics, and after a yes jobs, attempts, schedules and counts, too; for that the system must be stopped.
@@ -26,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--apply", action="store_true", help="mend the statistics, and the table after a yes")
     parser.add_argument("--yes", action="store_true", help="--apply: mend the table without asking")
     parser.add_argument("--data", metavar="FOLDER", help="the data folder (OBSERVATORY_DATA; .observatory)")
-    parser.add_argument("--limit", type=int, default=SHOWN, metavar="N", help=f"how many differences are written out ({SHOWN})")
+    parser.add_argument("--limit", type=positive, default=SHOWN, metavar="N", help=f"how many differences are written out ({SHOWN})")
 
 
 class _Bar:

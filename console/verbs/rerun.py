@@ -15,7 +15,7 @@ examples:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("jobs", metavar="JOB", nargs="+", help="ids")
+    parser.add_argument("jobs", metavar="JOB", nargs="+", help="ids; - reads them from standard input")
 
 
 def run(session: Session, arguments: argparse.Namespace) -> int:

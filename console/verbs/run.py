@@ -48,14 +48,14 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
     from functions.runtime import admin
 
     task = arguments.task
-    if task.many or task.type is None:
+    if task.stream is not None or task.type is None:
         raise BadArgument("run takes one task type and one payload")
 
     def progressed(fraction: float | None, message: str | None) -> None:
         share = "" if fraction is None else f"{fraction:.0%} "
         session.note(clean(f"{share}{message or ''}".rstrip()))
 
-    outcome: dict[str, Any] = admin.run_task(task.type, task.documents[0], _modules(arguments), progressed)
+    outcome: dict[str, Any] = admin.run_task(task.type, task.document, _modules(arguments), progressed)
     session.flush()
     if session.as_json:
         session.json(outcome)

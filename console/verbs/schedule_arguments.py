@@ -1,15 +1,13 @@
 """From a command line to a schedule request: the timing and rules, shared by `schedules put` and `submit --every`."""
 
 import argparse
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from console.payloads import BadArgument
 from console.verbs import task_arguments
+from console.verbs.arguments import span
 
-_SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
-_UNITS = (86_400, 3_600, 60, 1)
 ALONE = ("run_at", "expires_at", "parent_id", "depends_on", "on_parent_failure")  # options that belong to one job
 
 
@@ -21,7 +19,7 @@ def is_asked_for(argv: Sequence[str]) -> bool:
 def add_when(parser: argparse.ArgumentParser) -> None:
     """The two options of which one makes a schedule."""
     add = parser.add_argument_group("a schedule (see the verb schedules)").add_argument
-    add("--every", metavar="SPAN", help="the time between: 30s, 10m, 2h, 1d, 1h30m")
+    add("--every", type=span, metavar="SPAN", help="the time between: 30s, 10m, 2h, 1d, 1h30m")
     add("--cron", metavar="EXPR", help="minute hour day-of-month month day-of-week, such as '30 2 * * MON-FRI' (six fields: seconds first)")
 
 
@@ -39,17 +37,8 @@ def timing(arguments: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {name: value for name in ("cron", "timezone", "overlap", "misfires", "paused")
                              if (value := getattr(arguments, name, None)) is not None}  # fmt: skip
     if arguments.every is not None:
-        found["every_seconds"] = seconds_of(arguments.every)
+        found["every_seconds"] = arguments.every
     return found
-
-
-def seconds_of(text: str) -> float:
-    """`1h30m` -> 5400; a bare number is seconds. Raises BadArgument."""
-    parts = _SPAN.fullmatch(text.strip().replace(" ", ""))
-    if parts is None or not any(parts.groups()):
-        raise BadArgument(f"--every: {text!r} is no span; write 30s, 10m, 2h, 1d or 1h30m")
-    seconds = sum(float(part) * unit for part, unit in zip(parts.groups(), _UNITS, strict=True) if part)
-    return int(seconds) if seconds == int(seconds) else seconds
 
 
 def request_of(arguments: argparse.Namespace, job: dict[str, Any]) -> dict[str, Any]:
@@ -80,12 +69,12 @@ def parse_put(parser: argparse.ArgumentParser, argv: list[str], namespace: argpa
         parser.parse_args(["--help"])
     given = task_arguments.parse(parser, argv[1:], namespace, submit.find_task)
     given.schedule_name = argv[0]
-    given.request = _whole(given) if given.task.type is None else request_of(given, submit.requests_of(given)[0])
+    given.request = _whole(given) if given.task.type is None else request_of(given, submit.request_of(given))
     return given
 
 
 def _whole(given: argparse.Namespace) -> dict[str, Any]:
     """A schedule request from a file; options beside it win."""
-    if len(given.task.documents) != 1:
-        raise BadArgument(f"a schedule is one JSON object, not {len(given.task.documents)}")
-    return {**given.task.documents[0], **timing(given)}
+    if given.task.stream is not None:
+        raise BadArgument("a schedule is one JSON object, not many")
+    return {**given.task.document, **timing(given)}

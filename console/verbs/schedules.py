@@ -5,12 +5,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from console import cli, exits
-from console.api.errors import ObservatoryApiError
+from console import exits
 from console.outcome import exit_code, report
 from console.session import Session
 from console.text import Cell, Column, Row, clean, short, state_cell
 from console.verbs import schedule_arguments
+from console.verbs.arguments import wait_span
+from console.verbs.each import for_each
 from console.verbs.task_arguments import with_bare_waits
 from console.verbs.times import instant, now_text, since, until
 
@@ -38,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", metavar="list | show NAME | put NAME TYPE ... | run | pause | resume | delete NAME ...", nargs="*",
                         help="what to do; list is the default")  # fmt: skip
     parser.add_argument("--reason", help="pause, delete: goes into the log")
-    parser.add_argument("--wait", type=float, metavar="SECONDS", nargs="?", const=math.inf, help="run: wait for the job's end")
+    parser.add_argument("--wait", type=wait_span, metavar="SPAN", nargs="?", const=math.inf, help="run: wait for the job's end")
 
 
 def parse(parser: argparse.ArgumentParser, argv: list[str], namespace: argparse.Namespace) -> argparse.Namespace:
@@ -94,27 +95,14 @@ def _run_now(session: Session, name: str, wait: float | None) -> int:
 
 
 def _act(session: Session, verb: str, names: list[str], reason: str | None) -> int:
-    """Pauses, resumes or deletes each; the first fault decides the exit code."""
+    """Pauses, resumes or deletes each."""
     acts = {"pause": session.client.pause_schedule, "resume": session.client.resume_schedule, "delete": session.client.delete_schedule}
     done = {"pause": "paused", "resume": "resumed", "delete": "deleted"}[verb]
-    code, items = exits.OK, []
-    for name in names:
-        try:
-            answer = acts[verb](name, reason)
-        except ObservatoryApiError as error:
-            if error.status not in (404, 409, 422):
-                raise
-            answer = {"name": name, "status": error.status, "problem": error.problem}
-            code = code or cli.exit_code_of(error)
-            session.note(clean(f"{name} {error}"))
-        else:
-            if not session.as_json:
-                following = f", next {instant(answer['next_at'])}" if answer.get("next_at") else ""
-                session.say(clean(f"{name} {done}{following}"))
-        items.append(answer)
-    if session.as_json:
-        session.json({"items": items})
-    return code
+    return for_each(session, names, lambda name: acts[verb](name, reason), lambda name, answer: f"{name} {done}{_following(answer)}", named="name")
+
+
+def _following(answer: Mapping[str, Any]) -> str:
+    return f", next {instant(answer['next_at'])}" if answer.get("next_at") else ""
 
 
 # ---- looking ----------------------------------------------------------------------------------------------------

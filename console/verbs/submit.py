@@ -11,19 +11,21 @@ from console.payloads import BadArgument
 from console.session import Session
 from console.text import clean
 from console.verbs import schedule_arguments, task_arguments
+from console.verbs.arguments import instant, span, wait_span
 from console.verbs.task_arguments import PAYLOAD_HELP, Definition, FindTask
+from console.verbs.times import instant_words
 
 EXAMPLES = f"""{PAYLOAD_HELP}
 examples:
   submit text.statistics --path README.md --wait
-  submit demo.sleep seconds=2.5 --priority 9 --delay 10 --tag nightly
-  submit file.digest '{{"path": "README.md"}}' --at 2026-12-24T18:00:00Z
+  submit demo.sleep seconds=2.5 --priority 9 --delay 10s --tag nightly
+  submit demo.sleep seconds=30 --watch
+  submit file.digest '{{"path": "README.md"}}' --at 'tomorrow 8:00'
   submit text.statistics @payloads.jsonl       many jobs of one type, one payload a line
-  submit - < jobs.jsonl                        many jobs, one whole job request a line
+  submit - < jobs.jsonl                        many jobs, one whole job request a line; a pipe may go on and on
   submit demo.noop --every 10m --name heartbeat    a schedule (see the verb schedules)
   submit text.statistics --help                the fields of that task
 """
-LISTED_REFUSALS = 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_job_options(parser)
     add = parser.add_argument_group("submitting").add_argument
     add("--idempotency-key", metavar="KEY", help="the same key with the same request is the same job")
-    add("--wait", type=float, metavar="SECONDS", nargs="?", const=math.inf, help="wait for its end; without SECONDS as long as it takes")
+    add("--wait", type=wait_span, metavar="SPAN", nargs="?", const=math.inf, help="wait for its end; without SPAN as long as it takes")
+    add("--watch", action="store_true", help="follow it to its end: events, progress, what its handler prints")
     add("-q", "--quiet", action="store_true", help="print ids alone")
     schedule_arguments.add_when(parser)
 
@@ -41,10 +44,10 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("options of the job").add_argument
     add("--queue", help="the queue to wait in; by default the task's own")
     add("--priority", type=int, metavar="0..9", help="9 goes first, 0 last; by default the task's own, mostly 4")
-    add("--delay", type=float, metavar="SECONDS", dest="delay_seconds", help="not before so many seconds from now")
-    add("--at", metavar="TIME", dest="run_at", help="not before this instant: RFC 3339 with a zone")
-    add("--expires", metavar="TIME", dest="expires_at", help="cancel it when it has not started by then")
-    add("--timeout", type=float, metavar="SECONDS", dest="timeout_seconds", help="how long one attempt may run")
+    add("--delay", type=span, metavar="SPAN", dest="delay_seconds", help="not before so long from now: 90, 30s, 10m, 2h")
+    add("--at", type=instant, metavar="TIME", dest="run_at", help="not before this: 2026-12-24T18:00Z, '2026-12-24 18:00', 18:00, +2h")
+    add("--expires", type=instant, metavar="TIME", dest="expires_at", help="cancel it when it has not started by then")
+    add("--timeout", type=span, metavar="SPAN", dest="timeout_seconds", help="how long one attempt may run")
     add("--max-attempts", type=int, metavar="N", help="how often it is tried")
     add("--tag", action="append", dest="tags", help="a label to find it by; may be repeated")
     add("--unique-key", metavar="KEY", help="no second job of this type and key while this one has not ended")
@@ -89,14 +92,22 @@ def unknown_task(kind: str, known: list[str]) -> ObservatoryApiError:
 
 
 def run(session: Session, arguments: argparse.Namespace) -> int:
-    requests = requests_of(arguments)
     if arguments.every is not None or arguments.cron is not None:
-        return _make_schedule(session, arguments, requests)
-    if arguments.task.many:
-        return _submit_many(session, arguments, requests)
-    handle = session.client.submit_request(requests[0], idempotency_key=arguments.idempotency_key)
+        return _make_schedule(session, arguments)
+    if arguments.task.stream is not None:
+        if arguments.watch:
+            raise BadArgument("--watch is for one job; many are waited for by --wait")
+        from console.verbs import submit_many
+
+        requests = (_request(arguments, item) if isinstance(item, dict) else item for item in arguments.task.stream)
+        return submit_many.run(session, arguments, requests)
+    request = request_of(arguments)
+    head = session.client.head() if arguments.watch else 0
+    handle = session.client.submit_request(request, idempotency_key=arguments.idempotency_key)
+    if arguments.watch:
+        return _watched(session, handle, arguments, head if handle.created else None)
     if arguments.wait is None:
-        _say_accepted(session, handle, arguments.quiet)
+        _say_accepted(session, handle, request, arguments.quiet)
         return exits.OK
     if not session.as_json and not arguments.quiet:
         session.note(f"{handle.id} {handle.status}")
@@ -105,75 +116,45 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
     return exit_code([job])
 
 
-def _make_schedule(session: Session, arguments: argparse.Namespace, requests: list[dict[str, Any]]) -> int:
+def _watched(session: Session, handle: Any, arguments: argparse.Namespace, after: int | None) -> int:
+    from console.following import follow
+
+    session.note(f"{handle.id} {clean(handle.status)}")
+    (job,) = follow(session, [handle.id], None if arguments.wait is None else _bound(arguments.wait), after)
+    report(session, job)
+    return exit_code([job])
+
+
+def _make_schedule(session: Session, arguments: argparse.Namespace) -> int:
     from console.verbs import schedules
 
     if arguments.name is None:
         raise BadArgument("a schedule needs a --name, by which it is shown, paused and deleted")
-    if len(requests) != 1 or arguments.wait is not None or arguments.idempotency_key is not None:
+    if arguments.task.stream is not None or arguments.wait is not None or arguments.idempotency_key is not None:
         raise BadArgument("a schedule takes one request, and neither --wait nor --idempotency-key")
-    return schedules.put(session, arguments.name, schedule_arguments.request_of(arguments, requests[0]))
+    return schedules.put(session, arguments.name, schedule_arguments.request_of(arguments, request_of(arguments)))
 
 
 def _bound(seconds: float) -> float | None:
     return None if math.isinf(seconds) else seconds
 
 
-def requests_of(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """The job requests that a command line gives."""
+def request_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The job request that a command line gives."""
+    return _request(arguments, arguments.task.document)
+
+
+def _request(arguments: argparse.Namespace, document: dict[str, Any]) -> dict[str, Any]:
     options = {name: getattr(arguments, name) for name in OPTIONS if getattr(arguments, name) is not None}
-    task = arguments.task
-    if task.type is None:
-        return [{**document, **options} for document in task.documents]
-    return [{"type": task.type, "payload": document, **options} for document in task.documents]
+    return {**document, **options} if arguments.task.type is None else {"type": arguments.task.type, "payload": document, **options}
 
 
-def _say_accepted(session: Session, handle: Any, quiet: bool) -> None:
+def _say_accepted(session: Session, handle: Any, request: dict[str, Any], quiet: bool) -> None:
     if session.as_json:
         session.json(handle.document)
     elif quiet:
         session.say(handle.id)
     else:
         how = " (the job that holds this unique key)" if handle.deduplicated else "" if handle.created else " (the same request as before)"
-        session.say(f"{handle.id} {clean(handle.status)}{how}")
-
-
-# ---- many -------------------------------------------------------------------------------------------------------
-
-
-def _submit_many(session: Session, arguments: argparse.Namespace, requests: list[dict[str, Any]]) -> int:
-    if arguments.idempotency_key is not None:  # a file sent twice makes its jobs once
-        requests = [{"idempotency_key": f"{arguments.idempotency_key}/{n}", **request} for n, request in enumerate(requests)]
-    answers = session.client.submit_many(requests)
-    refused = [(number, answer) for number, answer in enumerate(answers, 1) if isinstance(answer, ObservatoryApiError)]
-    handles = [answer for answer in answers if not isinstance(answer, ObservatoryApiError)]
-    ended = [handle.wait(_bound(arguments.wait)).document for handle in handles] if arguments.wait is not None else []
-    if session.as_json:
-        session.json({"items": [_item(answer) for answer in answers]})
-    elif arguments.quiet:
-        for handle in handles:
-            session.say(handle.id)
-    else:
-        repeated = sum(not handle.created for handle in handles)
-        session.say(f"{len(handles)} accepted{f' ({repeated} of them known before)' if repeated else ''}, {len(refused)} refused")
-        for job in ended:
-            session.say(f"{job['id']} {job['status']}")
-    _say_refused(session, refused)
-    return exits.REFUSED if refused else exit_code(ended)
-
-
-def _item(answer: Any) -> dict[str, Any]:
-    if isinstance(answer, ObservatoryApiError):
-        return {"status": answer.status, "problem": answer.problem}
-    return dict(answer.document)
-
-
-def _say_refused(session: Session, refused: list[tuple[int, ObservatoryApiError]]) -> None:
-    if session.as_json:
-        return
-    for number, error in refused[:LISTED_REFUSALS]:
-        session.note(clean(f"item {number}: {error.message}"))
-        for fault in error.faults:
-            session.note(clean(f"  {fault.pointer or 'the whole'}: {fault.message}"))
-    if len(refused) > LISTED_REFUSALS:
-        session.note(f"... and {len(refused) - LISTED_REFUSALS} more; --json lists all")
+        when = f" for {instant_words(request['run_at'])}" if handle.status == "scheduled" and "run_at" in request else ""
+        session.say(f"{handle.id} {clean(handle.status)}{clean(when)}{how}")

@@ -1,13 +1,14 @@
 """Reading `TYPE` and its payload: flags made from the task's schema, key=value, JSON, files, standard input."""
 
 import argparse
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from console import payloads
+from console import json_sources, payloads
+from console.json_sources import Item, Source
 from console.payloads import BadArgument
+from console.verbs.arguments import is_span
 
 Definition = Mapping[str, Any]
 FindTask = Callable[[str], Definition | None]
@@ -22,11 +23,12 @@ PAYLOAD_HELP = """the payload, in any mixture:
 
 @dataclass(frozen=True, slots=True)
 class TaskArguments:
-    """`type` is None when whole job requests were given; `documents` are payloads then, or those requests."""
+    """`type` is None when whole job requests were given in place of payloads; `document` is the one that was given, or there
+    is a `stream` of many."""
 
     type: str | None
-    documents: list[dict[str, Any]]
-    many: bool
+    document: dict[str, Any]
+    stream: Iterator[Item] | None = None
 
 
 def parse(
@@ -70,11 +72,11 @@ def _with_later_options(parser: argparse.ArgumentParser, rest: Sequence[str], gi
 
 
 def with_bare_waits(argv: list[str]) -> list[str]:
-    """`--wait` without a number of seconds means: as long as it takes."""
+    """`--wait` without a span means: as long as it takes."""
     bare = []
     for index, token in enumerate(argv):
         follows = argv[index + 1] if index + 1 < len(argv) else ""
-        bare.append("--wait=inf" if token == "--wait" and not re.fullmatch(r"\d+(\.\d*)?|\.\d+", follows) else token)
+        bare.append("--wait=inf" if token == "--wait" and not is_span(follows) else token)
     return bare
 
 
@@ -125,11 +127,13 @@ def _assemble(kind: str | None, given: argparse.Namespace, fields: Mapping[str, 
     if len(sources) > 1:
         raise BadArgument(f"give one JSON source, not {len(sources)}: {' '.join(sources)}")
     if not sources:
-        return TaskArguments(kind, [own], False)
+        return TaskArguments(kind, own)
     if kind is None and own:
         raise BadArgument("fields of a payload need a task type before them")
-    found = _documents(sources[0])
-    return TaskArguments(kind, [{**document, **own} for document in found], len(found) != 1)
+    found = _source(sources[0])
+    if found.one is not None:
+        return TaskArguments(kind, {**found.one, **own})
+    return TaskArguments(kind, own, ({**item, **own} if isinstance(item, dict) else item for item in found.stream))
 
 
 def _flag_values(name: str, field: payloads.Schema, value: Any) -> list[tuple[str, Any]]:
@@ -140,12 +144,8 @@ def _flag_values(name: str, field: payloads.Schema, value: Any) -> list[tuple[st
     return [(name, payloads.value_of(text, field, f"--{name}")) for text in value]
 
 
-def _documents(source: str) -> list[dict[str, Any]]:
-    if source.startswith("{"):
-        found = [payloads.parse_json(source.encode("utf-8", "surrogateescape"), "the payload")]
-    else:
-        found = payloads.documents(payloads.read_source(source), "standard input" if source in ("-", "@-") else source[1:])
-    for number, document in enumerate(found, 1):
-        if not isinstance(document, dict):
-            raise BadArgument(f"{source if source != '-' else 'standard input'}: item {number} is no JSON object")
-    return found
+def _source(source: str) -> Source:
+    if not source.startswith("{"):
+        return json_sources.read(source)
+    payload = payloads.parse_json(source.encode("utf-8", "surrogateescape"), "the payload")
+    return Source(payload, iter(()))

@@ -4,7 +4,7 @@ import time
 
 from console import timeline
 from console.text import duration
-from contracts.times import MICROSECONDS, to_rfc3339
+from contracts.times import MICROSECONDS, from_rfc3339, to_rfc3339
 
 
 def now_text() -> str:
@@ -15,6 +15,12 @@ def now_text() -> str:
 def instant(text: str | None) -> str:
     """`2026-11-24 08:15:00.123 UTC`; a dash for None."""
     return "-" if not text else f"{text[:10]} {text[11:23]} UTC"
+
+
+def instant_words(text: str) -> str:
+    """An RFC 3339 instant of any zone: `2026-11-24 08:15:00 UTC (in 3 m 20 s)`."""
+    at = to_rfc3339(from_rfc3339(text))
+    return f"{at[:10]} {at[11:19]} UTC ({until(at, now_text())})"
 
 
 def until(text: str | None, now: str) -> str:

@@ -134,6 +134,16 @@ class WorkerPool:
         """(job id, lease token) of every job that has not ended, for the renewal of its lease."""
         return list(self._held)
 
+    def output(self, job_id: str, lease_token: int) -> str | None:
+        """The whole lines that a running handler has printed so far, its secrets masked; None when it does not run here."""
+        held = self._held.get((job_id, lease_token))
+        if held is None or held.worker is None or held.worker.begun_micros(held) is None:
+            return None
+        printed, _ = held.worker.output()
+        lines = (printed or "")[: (printed or "").rfind("\n") + 1]
+        mask = self._masker.of(held.assignment.type, held.assignment.payload)
+        return lines if mask is None else mask.text(lines)
+
     def cancel(self, job_id: str, lease_token: int) -> None:
         """Asks a job's handler to end, and kills it when it has not ended after 5 seconds; one that has not begun is
         cancelled at once. Its outcome says so. Unknown jobs are passed over."""

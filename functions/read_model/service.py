@@ -51,6 +51,14 @@ async def nobody() -> Sequence[Instance]:
     return ()
 
 
+RunningOutput = Callable[[str, int], str | None]
+"""What a handler that runs in this process has printed; None for one that does not."""
+
+
+def unheard(job_id: str, lease_token: int) -> None:
+    """Handlers run in other processes."""
+
+
 class ReadModel:
     """Everything that can be asked. `instances` tells of functions' processes, `pods` counts their pods on a cluster; `kind` names
     the job store's program, `event_log` holds events that were dropped there."""
@@ -72,8 +80,10 @@ class ReadModel:
         rules: Rules | None = None,
         event_log: EventLog | None = None,
         kind: str = "SQLite",
+        running_output: RunningOutput = unheard,
     ) -> None:
         self.name, self.hosted, self._kind = name, hosted, kind
+        self._running_output = running_output
         self._event_log = event_log
         self._history = History(store, event_log)
         self._store, self._stats, self._catalogue, self._instances = store, stats, catalogue, instances
@@ -127,10 +137,10 @@ class ReadModel:
         return self._list([attempt.as_json() for attempt in await self._store.attempts(job_id)])
 
     async def output(self, job_id: str, lease_token: int) -> str:
-        """What an attempt's handler printed and logged. Raises JobNotFound, NotFound."""
+        """What an attempt's handler printed and logged, or has so far where it runs in this process. Raises JobNotFound, NotFound."""
         for attempt in await self._store.attempts(job_id):
             if attempt.lease_token == lease_token:
-                return attempt.output or ""
+                return attempt.output or self._running_output(job_id, lease_token) or ""
         raise NotFound(f"job {job_id} has no attempt under lease {lease_token}; /v1/jobs/{job_id}/attempts lists them")
 
     # ---- events -----------------------------------------------------------------------------------------------

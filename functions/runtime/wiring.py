@@ -296,13 +296,14 @@ class Parts:
     async def _read_model(self) -> "ReadModel":
         """One that need not search."""
         from functions.read_model.auditing import Auditor
-        from functions.read_model.service import ReadModel
+        from functions.read_model.service import ReadModel, unheard
 
         environment = settings_module.environment_of_stores(self.settings)
         return ReadModel(
             await self.job_store(), await self.stats_store(), await self.catalogue(), name=self.settings.name, redactor=await self.redactor(),
             streams_max=self.settings.streams_max, instances=self._instances, hosted=self.hosted, auditor=Auditor(environment), pods=self._pods(),
             rules=self.settings.alert_rules, event_log=await self.event_log(), kind=self.settings.job_store_kind,
+            running_output=(await self.pool()).output if self.hosted else unheard,
         )  # fmt: skip
 
     async def _instances(self) -> "list[Instance]":

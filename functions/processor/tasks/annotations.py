@@ -47,7 +47,7 @@ def shape_of(annotation: Any, where: str, seen: tuple[type, ...] = ()) -> Shape:
         return Shape({"type": "integer"}, int)
     if annotation is float:
         return Shape({"type": "number"}, float)
-    if annotation in _PLAIN:
+    if isinstance(annotation, type) and annotation in _PLAIN:  # others need not be hashable
         return Shape({"type": _PLAIN[annotation]}, None)
     if isinstance(annotation, type) and (dataclasses.is_dataclass(annotation) or typing.is_typeddict(annotation)):
         return _object(annotation, where, seen)
