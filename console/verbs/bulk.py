@@ -1,4 +1,4 @@
-"""bulk: one wish for every job that a query finds."""
+"""bulk: one wish for every job, or dead letter, that a query finds."""
 
 import argparse
 import sys
@@ -9,22 +9,25 @@ from console import exits
 from console.session import Session
 from console.text import clean, count
 
-EXAMPLES = """The jobs are found when it begins; then they are done step by step, and a server that is killed goes on where it was.
-Exit code 1: some jobs could not be done.
+EXAMPLES = """They are found when it begins; then they are done step by step, and a server that is killed goes on where it was.
+replay and discard take dead letters, by their own fields: id, status, trigger, type, source, event, reason, attempts, age.
+Exit code 1: some could not be done.
 
 examples:
   bulk retry "state:failed age<1h" --dry-run
   bulk cancel "queue:bulk state:queued" --reason "wrong input" --yes
   bulk rerun "tag:nightly state:succeeded" --no-wait
+  bulk replay "trigger:billing status:kept" --dry-run
+  bulk discard "status:kept age>30d" --reason "of no use" --yes
   bulk list
   bulk show OPERATION
 """
-ACTIONS = ("cancel", "retry", "rerun")
+ACTIONS = ("cancel", "retry", "rerun", "replay", "discard")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", metavar="cancel | retry | rerun | list | show", choices=(*ACTIONS, "list", "show"))
-    parser.add_argument("query", metavar="QUERY", nargs="?", help="which jobs, in the query language; show: the operation")
+    parser.add_argument("action", metavar="cancel | retry | rerun | replay | discard | list | show", choices=(*ACTIONS, "list", "show"))
+    parser.add_argument("query", metavar="QUERY", nargs="?", help="which, in the query language; show: the operation")
     parser.add_argument("--dry-run", action="store_true", help="say how many it would be, and do nothing")
     parser.add_argument("--yes", action="store_true", help="do it without asking")
     parser.add_argument("--reason", help="goes into the log")
@@ -35,7 +38,7 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
     if arguments.action == "list":
         return _list(session)
     if arguments.query is None:
-        session.note("bulk needs a query; \"\" is every job" if arguments.action in ACTIONS else "bulk show needs the operation's id")
+        session.note("bulk needs a query; \"\" is everything" if arguments.action in ACTIONS else "bulk show needs the operation's id")
         return exits.USAGE
     if arguments.action == "show":
         return _shown(session, session.client.bulk_operation(arguments.query))
@@ -52,7 +55,7 @@ def _agreed(session: Session, arguments: argparse.Namespace, rehearsal: Any) -> 
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         session.note("nothing was done: say --yes")
         return False
-    sys.stderr.write(f"{arguments.action.capitalize()} {count(rehearsal['able'])} of {count(rehearsal['matched'])} jobs? Type yes: ")
+    sys.stderr.write(f"{arguments.action.capitalize()} {count(rehearsal['able'])} of {count(rehearsal['matched'])}? Type yes: ")
     sys.stderr.flush()
     return sys.stdin.readline().strip() == "yes"
 
@@ -61,10 +64,10 @@ def _rehearsed(session: Session, rehearsal: Any) -> int:
     if session.as_json:
         session.json(rehearsal)
     else:
-        session.say(clean(f"{rehearsal['action']}: {count(rehearsal['matched'])} jobs found, {count(rehearsal['able'])} can be, "
+        session.say(clean(f"{rehearsal['action']}: {count(rehearsal['matched'])} found, {count(rehearsal['able'])} can be, "
                           f"{count(rehearsal['refused'])} cannot"))  # fmt: skip
         for job in rehearsal["samples"]:
-            session.say(clean(f"  {job['id']}  {job['status']:<10}  {job['type']}"))
+            session.say(clean(f"  {job['id']}  {job['status']:<10}  {job['type'] or '-'}"))
     return exits.OK
 
 

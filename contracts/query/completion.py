@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from contracts.query.fields import ALIASES, FIELDS, STATES, UNITS, Kind
+from contracts.query.fields import JOBS, UNITS, Kind, Language
 from contracts.query.parser import FIELD
 from contracts.query.printing import quoted
 
@@ -26,16 +26,16 @@ class Typed:
     field: str | None = None
 
 
-def typed_at(text: str, caret: int) -> Typed:
+def typed_at(text: str, caret: int, language: Language = JOBS) -> Typed:
     """What stands at the caret, also in a query that is not whole yet."""
     caret = min(max(caret, 0), len(text))
     for term in _TERM.finditer(text):
         if term.start() <= caret <= term.end():
-            return _within(text, term, caret)
+            return _within(text, term, caret, language)
     return Typed("field", "", caret, caret)
 
 
-def _within(text: str, term: re.Match[str], caret: int) -> Typed:
+def _within(text: str, term: re.Match[str], caret: int, language: Language) -> Typed:
     start = term.start()
     while start < caret and text[start] == "-":
         start += 1
@@ -44,27 +44,28 @@ def _within(text: str, term: re.Match[str], caret: int) -> Typed:
     field = FIELD.match(text, start)
     if field is None or field.end() > caret:
         return Typed("field", text[start:caret], start, term.end() if field is None else field.start("operator"))
-    name = ALIASES.get(field["name"].lower(), field["name"].lower()) + field["path"]
+    known = field["name"].lower()
+    name = language.aliases.get(known, known) + field["path"]
     for value in _LIST_PART.finditer(text, field.end(), term.end()):
         if value.start() <= caret <= value.end():
             return Typed("value", text[value.start() : caret].removeprefix('"'), value.start(), value.end(), name)
     return Typed("value", "", caret, caret, name)
 
 
-def suggestions(typed: Typed, known: Mapping[str, Sequence[str]] | None = None) -> list[str]:
+def suggestions(typed: Typed, known: Mapping[str, Sequence[str]] | None = None, language: Language = JOBS) -> list[str]:
     """What could replace what is typed; `known` has the values of fields (types, queues, tags) that the screen knows."""
     if typed.kind == "text":
         return []
     if typed.kind == "field":
-        endings = {name: "." if field.kind is Kind.PAYLOAD else ":" if ":" in field.operators else "" for name, field in FIELDS.items()}
+        endings = {name: "." if field.kind is Kind.PAYLOAD else ":" if ":" in field.operators else "" for name, field in language.fields.items()}
         return [name + ending for name, ending in endings.items() if name.startswith(typed.prefix.lower())]
-    return [_value(value) for value in _values(typed, known or {}) if value.lower().startswith(typed.prefix.lower())]
+    return [_value(value) for value in _values(typed, known or {}, language) if value.lower().startswith(typed.prefix.lower())]
 
 
-def _values(typed: Typed, known: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    field = FIELDS.get(typed.field or "")
+def _values(typed: Typed, known: Mapping[str, Sequence[str]], language: Language) -> Sequence[str]:
+    field = language.fields.get(typed.field or "")
     if field is not None and field.kind is Kind.STATE:
-        return STATES
+        return field.values
     if field is not None and field.kind is Kind.TIME:
         digits = typed.prefix.rstrip("abcdefghijklmnopqrstuvwxyz")
         return [f"{digits}{unit}" for unit in UNITS] if digits[-1:].isdigit() else []

@@ -1,5 +1,9 @@
-"""Every field of the query language: what it takes and what it says, as data for the parser, completion and help."""
+"""Every field of the query language: what it takes and what it says, as data for the parser, completion and help.
 
+Jobs are asked by `FIELDS`; dead letters, by the same grammar, by `LETTER_FIELDS`.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -19,21 +23,44 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`operators` are those that may follow the name; `example` is a whole term."""
+    """`operators` are those that may follow the name; `example` is a whole term; of a state, `values` are all there are."""
 
     name: str
     kind: Kind
     operators: tuple[str, ...]
     meaning: str
     example: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """What may be asked of one kind of thing."""
+
+    fields: Mapping[str, Field]
+    aliases: Mapping[str, str]
+
+    @property
+    def names(self) -> str:
+        """The fields in words."""
+        return ", ".join("payload.PATH" if field.kind is Kind.PAYLOAD else name for name, field in self.fields.items())
+
+    def field(self, name: str) -> Field | None:
+        """The field of a name as it is typed."""
+        return self.fields.get(self.aliases.get(name.lower(), name.lower()))
+
+
+def _by_name(fields: Iterable[Field]) -> dict[str, Field]:
+    return {field.name: field for field in fields}
 
 
 ORDER = (">=", "<=", ">", "<")
-FIELDS: dict[str, Field] = {
-    field.name: field
-    for field in (
+STATES = tuple(map(str, JobStatus))
+LETTER_STATES = ("kept", "replayed", "discarded", "resolved")
+FIELDS = _by_name(
+    (
         Field("id", Kind.EXACT, (":",), "the job's id", "id:019345b2-7e3a-7cc1-8b50-3f2a9c1d0e4f"),
-        Field("state", Kind.STATE, (":",), "the job's state", "state:failed,retrying"),
+        Field("state", Kind.STATE, (":",), "the job's state", "state:failed,retrying", STATES),
         Field("type", Kind.EXACT, (":",), "the task type", "type:text.statistics"),
         Field("queue", Kind.EXACT, (":",), "the queue", "queue:bulk"),
         Field("tag", Kind.EXACT, (":",), "one of the job's tags", "tag:nightly"),
@@ -47,12 +74,26 @@ FIELDS: dict[str, Field] = {
         Field("error", Kind.TEXT, (":",), "words of its error's type, message or traceback", 'error:"no such file"'),
         Field("payload", Kind.PAYLOAD, (":",), "a value of the payload, found by its path", "payload.customer.name:anna"),
     )
-}
-ALIASES = {"status": "state"}
-STATES = tuple(map(str, JobStatus))
+)
+LETTER_FIELDS = _by_name(
+    (
+        Field("id", Kind.EXACT, (":",), "the dead letter's id", "id:019345b2-7e3a-7cc1-8b50-3f2a9c1d0e4f"),
+        Field("status", Kind.STATE, (":",), "what became of it", "status:kept", LETTER_STATES),
+        Field("trigger", Kind.EXACT, (":",), "the Trigger whose subscriber could not handle it", "trigger:processor-default"),
+        Field("type", Kind.EXACT, (":",), "the event's type", "type:dev.observatory.job.queued.v1"),
+        Field("source", Kind.EXACT, (":",), "the event's source", "source:/billing"),
+        Field("event", Kind.EXACT, (":",), "the event's id", "event:order-1"),
+        Field("reason", Kind.TEXT, (":",), "words of the reason", 'reason:"connection refused"'),
+        Field("attempts", Kind.NUMBER, (*ORDER, "=", ":"), "how often it was tried", "attempts>=3"),
+        Field("age", Kind.TIME, ORDER, "the time since it was put aside", "age<1h30m"),
+    )
+)
 UNITS = {"us": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
+
+JOBS = Language(FIELDS, {"status": "state"})
+LETTERS = Language(LETTER_FIELDS, {"state": "status"})
 
 
 def names() -> str:
-    """The fields in words."""
-    return ", ".join("payload.PATH" if name == "payload" else name for name in FIELDS)
+    """The fields of jobs in words."""
+    return JOBS.names

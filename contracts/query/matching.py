@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from operator import eq, ge, gt, le, lt
+from typing import Any
 
 from contracts.job import Job
-from contracts.query.syntax import AllOf, AnyOf, Compare, ErrorSays, Is, Node, Not, PayloadIs, Says
+from contracts.query.syntax import AllOf, AnyOf, Compare, ErrorSays, Is, Node, Not, PayloadIs, Says, Term
 from contracts.query.words import SEARCHED_CHARACTERS, follow_each_other, leaves, value_key, words
 
-_COMPARE: dict[str, Callable[[int, int], bool]] = {">": gt, ">=": ge, "<": lt, "<=": le, "=": eq}
+COMPARE: dict[str, Callable[[int, int], bool]] = {">": gt, ">=": ge, "<": lt, "<=": le, "=": eq}
 _COLUMNS = {"id": "id", "state": "status", "type": "type", "queue": "queue", "parent": "parent_id", "root": "root_id",
             "schedule": "schedule", "actor": "actor"}  # fmt: skip
 
@@ -18,6 +19,9 @@ class Subject:
 
     def __init__(self, job: Job, now: int, outputs: Sequence[str] = ()) -> None:
         self.job, self.now, self.outputs = job, now, outputs
+
+    def decides(self, term: Term) -> bool:
+        return _TERMS[type(term)](term, self)
 
     @cached_property
     def payload_values(self) -> frozenset[tuple[tuple[str, ...], str]]:
@@ -59,15 +63,18 @@ def duration_micros(job: Job, now: int) -> int | None:
     return max(now - job.started_at, 0) if job.status == "running" else None
 
 
+def holds(node: Node, decides: Callable[[Term], bool]) -> bool:
+    """Whether a part of a query holds, by what is decided of each of its terms."""
+    if isinstance(node, AllOf):
+        return all(holds(part, decides) for part in node.parts)
+    if isinstance(node, AnyOf):
+        return any(holds(part, decides) for part in node.parts)
+    return not holds(node.part, decides) if isinstance(node, Not) else decides(node)
+
+
 def fits(node: Node, subject: Subject) -> bool:
     """Whether the subject fits a part of a query."""
-    if isinstance(node, AllOf):
-        return all(fits(part, subject) for part in node.parts)
-    if isinstance(node, AnyOf):
-        return any(fits(part, subject) for part in node.parts)
-    if isinstance(node, Not):
-        return not fits(node.part, subject)
-    return _TERMS[type(node)](node, subject)
+    return holds(node, subject.decides)
 
 
 def _is(term: Is, subject: Subject) -> bool:
@@ -77,7 +84,7 @@ def _is(term: Is, subject: Subject) -> bool:
 
 
 def _compare(term: Compare, subject: Subject) -> bool:
-    job, compare = subject.job, _COMPARE[term.operator]
+    job, compare = subject.job, COMPARE[term.operator]
     if term.field == "attempt":
         return compare(job.attempt, term.value)
     micros = subject.now - job.created_at if term.field == "age" else duration_micros(job, subject.now)
@@ -105,6 +112,6 @@ def _words(text: str) -> list[str]:
     return words(text)
 
 
-_TERMS: dict[type, Callable[..., bool]] = {
+_TERMS: dict[type, Callable[[Any, Subject], bool]] = {
     Is: _is, Compare: _compare, ErrorSays: _error_says, PayloadIs: _payload_is, Says: _says,
 }  # fmt: skip

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from contracts.errors import MalformedQuery
-from contracts.query.fields import ALIASES, FIELDS, STATES, UNITS, Field, Kind, names
+from contracts.query.fields import JOBS, UNITS, Field, Kind, Language
 from contracts.query.printing import KEYWORDS
 from contracts.query.syntax import Compare, ErrorSays, Is, Node, PayloadIs, Query, Says, all_of, any_of, negated
 from contracts.query.words import words
@@ -25,16 +25,16 @@ _QUOTED = re.compile(QUOTED, re.DOTALL)
 _TIME_PART = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)([A-Za-z]*)")
 
 
-def parse(text: str) -> Query:
+def parse(text: str, language: Language = JOBS) -> Query:
     """The query of a text; blank text is everything. Raises MalformedQuery."""
     if len(text) > LONGEST:
         raise MalformedQuery(f"a query has at most {LONGEST:,} characters; this one has {len(text):,}", LONGEST)
-    return _Parser(text).whole()
+    return _Parser(text, language).whole()
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
-        self.text, self.at, self.terms, self.depth = text, 0, 0, 0
+    def __init__(self, text: str, language: Language) -> None:
+        self.text, self.language, self.at, self.terms, self.depth = text, language, 0, 0, 0
 
     # ---- structure --------------------------------------------------------------------------------------------
 
@@ -129,7 +129,7 @@ class _Parser:
         return unquoted(found[0])
 
     def _field(self, found: re.Match[str]) -> Node:
-        field = _known_field(found)
+        field = _known_field(found, self.language)
         operator, at = found["operator"], found.start("operator")
         if operator not in field.operators:
             allowed = " ".join(field.operators)
@@ -176,17 +176,20 @@ def unquoted(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
 
 
-def _known_field(found: re.Match[str]) -> Field:
+def _known_field(found: re.Match[str], language: Language) -> Field:
     name, at = found["name"], found.start("name")
-    known = ALIASES.get(name.lower(), name.lower())
-    if known in FIELDS and (not found["path"] or known == "payload"):
-        return FIELDS[known]
+    known = language.field(name)
+    if known is not None and (not found["path"] or known.kind is Kind.PAYLOAD):
+        return known
     whole = found["name"] + found["path"]
-    near = get_close_matches(known, FIELDS, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]}?" if near and not found["path"] else f"for a value of the payload, write payload.{whole}:"
-    raise MalformedQuery(
-        f"there is no field {whole[:60]!r}; {hint} Fields are {names()}; to search for the text itself, put it in quotes", at, len(whole)
-    )
+    near = get_close_matches(name.lower(), language.fields, n=1, cutoff=0.6)
+    hint = ""
+    if near and not found["path"]:
+        hint = f"did you mean {near[0]}? "
+    elif "payload" in language.fields:
+        hint = f"for a value of the payload, write payload.{whole}: "
+    words_ = f"there is no field {whole[:60]!r}; {hint}Fields are {language.names}; to search for the text itself, put it in quotes"
+    raise MalformedQuery(words_, at, len(whole))
 
 
 def _path(found: re.Match[str], field: Field) -> tuple[str, ...]:
@@ -204,14 +207,14 @@ def _path(found: re.Match[str], field: Field) -> tuple[str, ...]:
 
 def _exact(field: Field, path: tuple[str, ...], value: str, at: int, length: int) -> Node:
     if field.kind is Kind.STATE:
-        if (state := value.lower()) not in STATES:
-            near = get_close_matches(state, STATES, n=1, cutoff=0.6)
+        if (state := value.lower()) not in field.values:
+            near = get_close_matches(state, field.values, n=1, cutoff=0.6)
             hint = f" Did you mean {near[0]}?" if near else ""
-            raise MalformedQuery(f"{value[:60]!r} is no state.{hint} States are {', '.join(STATES)}", at, length)
-        return Is("state", state)
+            raise MalformedQuery(f"{value[:60]!r} is no {field.name}.{hint} There are {', '.join(field.values)}", at, length)
+        return Is(field.name, state)
     if field.kind is Kind.TEXT:
         _check_words(value, at, length)
-        return ErrorSays(value)
+        return ErrorSays(value, field.name)
     return PayloadIs(path, value) if field.kind is Kind.PAYLOAD else Is(field.name, value)
 
 
@@ -230,7 +233,7 @@ def _check_words(text: str, at: int, length: int) -> None:
 
 def _allowed(field: Field) -> str:
     if field.kind is Kind.STATE:
-        return f" ({', '.join(STATES)})"
+        return f" ({', '.join(field.values)})"
     return f" with a unit ({', '.join(UNITS)})" if field.kind is Kind.TIME else ""
 
 

@@ -44,9 +44,9 @@ def _term(term: Is | Compare | ErrorSays | PayloadIs | Says) -> str:
     if isinstance(term, Is):
         return f"{term.field}:{_value(term.value)}"
     if isinstance(term, Compare):
-        return f"{term.field}{term.operator}{term.value if term.field == 'attempt' else time_text(term.value)}"
+        return f"{term.field}{term.operator}{time_text(term.value) if term.field in ('age', 'duration') else term.value}"
     if isinstance(term, ErrorSays):
-        return f"error:{_value(term.text)}"
+        return f"{term.field}:{_value(term.text)}"
     if isinstance(term, PayloadIs):
         return f"payload{''.join(map(_segment, term.path))}:{_value(term.value)}"
     return term.text if _BARE_WORD.fullmatch(term.text) and term.text not in KEYWORDS else quoted(term.text)

@@ -17,7 +17,7 @@ class Is:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """`age` and `duration` against microseconds, `attempt` against a number; `operator` is one of > >= < <= =."""
+    """`age` and `duration` against microseconds, `attempt` and `attempts` against a number; `operator` is one of > >= < <= =."""
 
     field: str
     operator: str
@@ -26,9 +26,10 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class ErrorSays:
-    """The error has these words, one after the other."""
+    """The error (of a dead letter: the reason) has these words, one after the other."""
 
     text: str
+    field: str = "error"
 
 
 @dataclass(frozen=True, slots=True)

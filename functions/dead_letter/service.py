@@ -48,10 +48,13 @@ class DeadLetterKeeper(Consumer):
 
     # ---- a person's wishes ------------------------------------------------------------------------------------
 
-    async def replay(self, letter_id: str, actor: str, reason: str | None, edited: Any = None) -> DeadLetter:
+    async def replay(
+        self, letter_id: str, actor: str, reason: str | None, edited: Any = None, *, operation: str | None = None
+    ) -> DeadLetter:
         """Sends a letter to its Trigger's subscriber alone, after a check against today's contract.
 
-        `edited` is a whole event to send in its place: a new one, whose cause is the old one. Raises NotFound,
+        `edited` is a whole event to send in its place: a new one, whose cause is the old one; `operation` names the bulk
+        operation that asks. Raises NotFound,
         Conflict for a discarded letter, and ContractViolation for what the subscriber would have to refuse again.
         """
         letter = await self._store.dead_letter(letter_id)
@@ -65,18 +68,18 @@ class DeadLetterKeeper(Consumer):
             raise BrokerUnavailable("this instance reaches no subscribers; replay from the running system")
         status, said = await self.deliver(letter.trigger, event)
         refused = await self._refused_again(letter, event)
-        data = self._about(letter) | {
+        data = self._about(letter, operation) | {
             "reason": reason, "edited": edited is not None, "replayed_id": event.id, "status": None if status == NO_ANSWER else status,
             "detail": (refused or said)[:1_000] or None, "outcome": "delivered" if 200 <= status < 300 and refused is None else "failed",
         }  # fmt: skip
         await self._store.tell_of_dead_letter(letter_id, "replayed", data, actor)
         return await self._store.dead_letter(letter_id)
 
-    async def discard(self, letter_id: str, actor: str, reason: str) -> DeadLetter:
+    async def discard(self, letter_id: str, actor: str, reason: str, *, operation: str | None = None) -> DeadLetter:
         """Puts a letter aside for good. Raises NotFound; asking twice changes nothing."""
         letter = await self._store.dead_letter(letter_id)
         if letter.status != "discarded":
-            await self._store.tell_of_dead_letter(letter_id, "discarded", self._about(letter) | {"reason": reason}, actor)
+            await self._store.tell_of_dead_letter(letter_id, "discarded", self._about(letter, operation) | {"reason": reason}, actor)
         return await self._store.dead_letter(letter_id)
 
     async def _refused_again(self, letter: DeadLetter, event: Event) -> str | None:
@@ -87,8 +90,9 @@ class DeadLetterKeeper(Consumer):
         return kept.reason
 
     @staticmethod
-    def _about(letter: DeadLetter) -> dict[str, Any]:
-        return {"id": letter.id, "trigger": letter.trigger, "event_source": letter.source, "event_id": letter.event_id, "event_type": letter.event_type}
+    def _about(letter: DeadLetter, operation: str | None) -> dict[str, Any]:
+        told = {"id": letter.id, "trigger": letter.trigger, "event_source": letter.source, "event_id": letter.event_id, "event_type": letter.event_type}
+        return told if operation is None else told | {"operation": operation}
 
     def _edited(self, letter: DeadLetter, document: Any) -> Event:
         if not isinstance(document, dict):

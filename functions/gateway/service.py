@@ -63,11 +63,12 @@ class Gateway:
     hosted = False  # whether `local.py` hosts it, and so drains it
 
     def __init__(
-        self, store: JobStore, catalogue: Catalogue, queues: Mapping[str, Any], bounds: Bounds | None = None, redactor: Redactor | None = None
-    ) -> None:
+        self, store: JobStore, catalogue: Catalogue, queues: Mapping[str, Any], bounds: Bounds | None = None, redactor: Redactor | None = None,
+        bulk: Bulk | None = None,
+    ) -> None:  # fmt: skip
         self.bounds = bounds or Bounds()
         self.endings = Endings(store)
-        self.bulk = Bulk(store)
+        self.bulk = bulk or Bulk(store)
         self._store = store
         self._catalogue = catalogue
         self.intake = Intake(catalogue, queues, self.bounds.payload_bytes, self.bounds.timeout_seconds_max)

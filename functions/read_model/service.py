@@ -9,7 +9,7 @@ from contracts.catalogue import Catalogue
 from contracts.errors import NotFound, Passing
 from contracts.event import Event
 from contracts.job import Job, JobStatus
-from contracts.query import EVERYTHING, Query
+from contracts.query import EVERYTHING, Query, fits_letter
 from contracts.schedule import Schedule
 from contracts.statistics import ALL_TIME, MEASURES, MINUTE_MICROS, WINDOWS_MINUTES, Figures, State, Window, rates
 from contracts.times import MICROSECONDS, from_rfc3339, optional_rfc3339, to_rfc3339
@@ -25,10 +25,11 @@ from functions.runtime.redaction import Redactor
 from functions.stores.condition import FAIL, Condition
 from functions.stores.event_log import EventLog
 from functions.stores.instances import Instance
-from functions.stores.job_store import STATISTICS_CURSOR, JobPage, JobStore, QueueState
+from functions.stores.job_store import STATISTICS_CURSOR, DeadLetter, JobPage, JobStore, QueueState
 from functions.stores.stats_store import Reading, StatsStore
 
 SERIES_MINUTES = 60
+LETTERS_LOOKED_AT, LETTERS_A_READ = 2_000, 10  # a read counts for so many at least
 FUNCTIONS = {
     "gateway": "takes submissions, cancels and retries",
     "processor": "runs the jobs of the queues",
@@ -272,9 +273,17 @@ class ReadModel:
         """Raises NotFound."""
         return (await self._store.bulk(operation)).as_json()
 
-    async def dead_letters(self, limit: int, cursor: str | None, status: str | None) -> Document:
-        page = await self._store.dead_letters(limit, cursor, status)
-        return self._list([letter.as_json() for letter in page.items], page.next_cursor)
+    async def dead_letters(self, limit: int, cursor: str | None, status: str | None, where: Query = EVERYTHING) -> Document:
+        """Newest first. With a query a page may hold fewer than `limit` and still have a next one: what is rare is looked
+        for in a bounded number of letters at a time."""
+        found: list[DeadLetter] = []
+        now, looked = self._store.now(), 0
+        while True:
+            page = await self._store.dead_letters(limit - len(found), cursor, status)
+            found += [letter for letter in page.items if where.is_everything or fits_letter(where, letter, now)]
+            cursor, looked = page.next_cursor, looked + max(len(page.items), LETTERS_A_READ)
+            if cursor is None or len(found) >= limit or looked >= LETTERS_LOOKED_AT:
+                return self._list([letter.as_json() for letter in found], cursor)
 
     async def dead_letter(self, letter_id: str) -> Document:
         """With headers and what was kept, as far as it may be shown. Raises NotFound."""

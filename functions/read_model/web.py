@@ -10,7 +10,8 @@ from contracts.access import Role
 from contracts.errors import Fault, MalformedRequest, NotFound
 from contracts.event_types import EVENT_TYPES, full_name
 from contracts.job import JobStatus
-from contracts.query import Query, parse, query_of
+from contracts.query import LETTERS, Query, parse, query_of
+from contracts.query.fields import LETTER_STATES
 from functions.read_model.event_stream import EventStream
 from functions.read_model.frames import EVERYTHING, Wanted
 from functions.read_model.service import ReadModel
@@ -21,7 +22,6 @@ from functions.runtime.http import Route, json_response, query_number, read_wish
 VALUES_MOST = 100
 SCHEMA = "application/schema+json"
 STATES = tuple(map(str, JobStatus))
-DEAD_LETTER_STATES = ("kept", "replayed", "discarded", "resolved")
 LOGGED = tuple(kind.short for kind in EVENT_TYPES.values() if kind.logged)
 
 Q = text("q", "Which jobs, in the query language.", maxLength=2_000)
@@ -41,7 +41,8 @@ JOB = several("job", "Ids of jobs, alternatives.")
 LAST_EVENT_ID = text("Last-Event-ID", "The id of the last event that was received; counts before `after`.", "header", pattern="^[0-9]{1,18}$")
 REFUSED_TYPE = text("type", "Refusals of this task type alone; unknown: of types that nobody knows.")
 LAST = 1_000
-LETTER_STATE = Parameter("status", "What became of them.", {"enum": list(DEAD_LETTER_STATES)})
+LETTER_Q = text("q", "Which, in the query language of dead letters: id, status, trigger, type, source, event, reason, attempts, age.", maxLength=2_000)
+LETTER_STATE = Parameter("status", "What became of them.", {"enum": list(LETTER_STATES)})
 
 
 # ---- reading the query string -----------------------------------------------------------------------------------
@@ -49,8 +50,9 @@ LETTER_STATE = Parameter("status", "What became of them.", {"enum": list(DEAD_LE
 
 def values_of(query: QueryParams, name: str, allowed: Sequence[str] | None = None) -> tuple[str, ...]:
     """The values of a parameter that may be repeated or separated by commas. Raises MalformedRequest."""
-    found = tuple(dict.fromkeys(value for text in query.getlist(name) for value in text.split(",") if value))
-    if len(found) > VALUES_MOST:
+    given = [value for text in query.getlist(name) for value in text.split(",")]
+    found = tuple(dict.fromkeys(filter(None, given)))
+    if len(given) > VALUES_MOST:
         raise MalformedRequest(f"{name} has too many values", faults=[Fault(f"/{name}", f"at most {VALUES_MOST} values")])
     unknown = [value for value in found if allowed is not None and value not in allowed]
     if unknown:
@@ -217,10 +219,11 @@ async def show_bulk(model: ReadModel, request: Request, bulk_id: str) -> Respons
 
 
 async def list_dead_letters(model: ReadModel, request: Request) -> Response:
-    status = values_of(request.query_params, "status", DEAD_LETTER_STATES)
+    status = values_of(request.query_params, "status", LETTER_STATES)
     if len(status) > 1:
         raise MalformedRequest("status is not usable", faults=[Fault("/status", "one status")])
-    return json_response(await model.dead_letters(*page_of(request), status[0] if status else None))
+    where = parse(request.query_params.get("q", ""), LETTERS)
+    return json_response(await model.dead_letters(*page_of(request), status[0] if status else None, where))
 
 
 async def show_dead_letter(model: ReadModel, request: Request, letter_id: str) -> Response:
@@ -280,6 +283,6 @@ ROUTES = (
     Route("GET", "/v1/bulk", list_bulks, "Bulk operations, newest first.", gives("bulkList"), needs=Role.READ),
     Route("GET", "/v1/bulk/{bulk_id}", show_bulk, "How far a bulk operation is, and its outcomes.", gives("bulk"), needs=Role.READ),
     Route("GET", "/v1/dead-letters", list_dead_letters, "Events that no function could handle, newest first.", gives("deadLetterList"),
-          query=(LETTER_STATE, *PAGE), needs=Role.READ),
+          query=(LETTER_Q, LETTER_STATE, *PAGE), needs=Role.READ),
     Route("GET", "/v1/dead-letters/{letter_id}", show_dead_letter, "One dead letter with what was kept.", gives("deadLetterShown"), needs=Role.READ),
 )  # fmt: skip

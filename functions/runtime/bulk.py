@@ -6,46 +6,58 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from contracts.errors import Forbidden, ObservatoryError
+from contracts.errors import ContractViolation, Fault, Forbidden, ObservatoryError
 from contracts.ids import UuidSequence
 from contracts.job import Job, JobRequest, JobStatus
 from contracts.log_fields import about
 from contracts.query import parse
-from functions.stores.bulk import STEP, BulkOperation, BulkState
+from contracts.times import to_micros
+from functions.runtime.bulk_letters import LetterSource, Replays, letters_found
+from functions.stores.bulk import LETTER_ACTIONS, STEP, BulkOperation, BulkState
 from functions.stores.job_store import JobStore
 
 log = logging.getLogger("observatory.bulk")
-PAGE = 1_000
+LETTER_STEP = 10  # each is delivered
 REST_SECONDS = 0.01  # between steps, so that others get their turn
+ABANDONED_SECONDS = 60.0  # without a step, after which another process takes over
 
 
 class Bulk:
-    def __init__(self, store: JobStore) -> None:
+    """Begins operations and goes on with them; `letters` gives whoever replays and discards dead letters."""
+
+    def __init__(self, store: JobStore, letters: LetterSource | None = None) -> None:
         self._store = store
+        self._replays = Replays(store, letters)
         self._ids = UuidSequence()
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def begin(self, action: str, query: str, actor: str, reason: str | None) -> BulkOperation:
-        """Finds every job that fits now and begins; the rest goes on by itself. Raises MalformedRequest for the query."""
-        found = await self._find(query)
+        """Finds everything that fits now and begins; the rest goes on by itself. Raises MalformedRequest for the query, and
+        ContractViolation when nothing says why letters are to be discarded."""
+        if action == "discard" and not reason:
+            raise ContractViolation(faults=[Fault("/reason", 'say why: {"reason": "..."}')])
+        found = await self._find(action, query)
         now = self._store.now()
         state = BulkState(finished_at=None if found else now)
         operation = BulkOperation(self._ids.next(now), action, query, actor, reason, now, len(found), state)
-        await self._store.begin_bulk(operation, [job.id for job in found])
+        await self._store.begin_bulk(operation, [item for item, _ in found])
         self._go_on(operation)
         return operation
 
     async def rehearse(self, action: str, query: str) -> dict[str, Any]:
         """What an operation would find and could do, by the states of now."""
-        found = await self._find(query)
-        able = [job for job in found if _is_able(action, job)]
+        found = await self._find(action, query)
+        able = [item for item, status in found if is_able(action, status)]
         return {"action": action, "q": query, "dry_run": True, "matched": len(found), "able": len(able), "refused": len(found) - len(able),
-                "samples": [{"id": job.id, "type": job.type, "status": job.status} for job in able[:10]]}  # fmt: skip
+                "samples": await self._samples(action, able[:10])}  # fmt: skip
 
-    async def resume(self, seconds: float | None = None) -> None:
-        """Goes on with what is unfinished: after a start, and by the scheduler's tick. Waits for it, `seconds` at most."""
+    async def resume(self, seconds: float | None = None, *, abandoned: bool = False) -> None:
+        """Goes on with what is unfinished: after a start with all, by the scheduler's tick with what is `abandoned`. Waits
+        for it, `seconds` at most."""
+        before = self._store.now() - to_micros(ABANDONED_SECONDS)
         for operation in await self._store.bulks(1_000, open_only=True):
-            self._go_on(operation)
+            if not abandoned or operation.moved_at < before:
+                self._go_on(operation)
         if self._running:
             await asyncio.wait(list(self._running.values()), timeout=seconds)
 
@@ -55,14 +67,20 @@ class Bulk:
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
-    async def _find(self, query: str) -> list[Job]:
-        where, found, cursor = parse(query), [], None
-        while True:
-            page = await self._store.jobs(where, PAGE, cursor)
-            found += page.items
-            cursor = page.next_cursor
-            if cursor is None:
-                return found
+    async def _find(self, action: str, query: str) -> list[tuple[str, str]]:
+        """(id, state) of everything that fits."""
+        if action in LETTER_ACTIONS:
+            return [(letter.id, letter.status) for letter in await letters_found(self._store, query)]
+        return await self._store.matching(parse(query))
+
+    async def _samples(self, action: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+        if action in LETTER_ACTIONS:
+            letters = [await self._store.dead_letter(item) for item in ids]
+            return [{"id": letter.id, "type": letter.event_type, "status": letter.status} for letter in letters]
+        jobs = [await self._store.job(item) for item in ids]
+        return [{"id": job.id, "type": job.type, "status": job.status} for job in jobs]
+
+    # ---- steps ------------------------------------------------------------------------------------------------
 
     def _go_on(self, operation: BulkOperation) -> None:
         if operation.state.finished_at is None and operation.id not in self._running:
@@ -72,11 +90,11 @@ class Bulk:
 
     async def _run(self, operation: BulkOperation) -> None:
         begun, state = time.monotonic(), operation.state
+        step = LETTER_STEP if operation.action in LETTER_ACTIONS else STEP
         try:
             while state.finished_at is None:
-                ids = await self._store.bulk_items(operation.id, state.done, STEP)
-                outcomes = await self._rerun(operation, ids) if operation.action == "rerun" else ()
-                found = await self._store.bulk_step(operation, state.done, ids, outcomes)
+                ids = await self._store.bulk_items(operation.id, state.done, step)
+                found = await self._store.bulk_step(operation, state.done, ids, await self._outcomes(operation, ids))
                 if found is None:
                     return
                 state = found
@@ -84,8 +102,14 @@ class Bulk:
         except ObservatoryError as error:  # the tick goes on with it
             log.warning("bulk operation %s waits: %s", operation.id, error, extra=about("bulk.waits", operation=operation.id))
             return
-        log.info("bulk operation %s: %s of %d jobs in %.1f s", operation.id, operation.action, state.done, time.monotonic() - begun,
+        log.info("bulk operation %s: %s of %d in %.1f s", operation.id, operation.action, state.done, time.monotonic() - begun,
                  extra=about("bulk.finished", operation=operation.id))  # fmt: skip
+
+    async def _outcomes(self, operation: BulkOperation, ids: Sequence[str]) -> Sequence[tuple[str, str]]:
+        """What became of each, of what the store does not do in the step itself."""
+        if operation.action == "rerun":
+            return await self._rerun(operation, ids)
+        return [await self._replays.act(operation, item) for item in ids] if operation.action in LETTER_ACTIONS else ()
 
     async def _rerun(self, operation: BulkOperation, ids: Sequence[str]) -> list[tuple[str, str]]:
         """New jobs under keys made from the operation and the old job, so that a step done twice makes none twice."""
@@ -112,6 +136,9 @@ def again(job: Job, actor: str, keys: tuple[str, ...] = ()) -> JobRequest:
     )  # fmt: skip
 
 
-def _is_able(action: str, job: Job) -> bool:
-    ended = job.status in ("succeeded", "failed", "cancelled")
-    return {"cancel": not ended, "retry": job.status in ("failed", "cancelled"), "rerun": ended}[action]
+def is_able(action: str, status: str) -> bool:
+    """Whether an action can be done to what is in this state."""
+    if action in LETTER_ACTIONS:
+        return status != "discarded"
+    ended = JobStatus(status).is_terminal
+    return {"cancel": not ended, "retry": status in ("failed", "cancelled"), "rerun": ended}[action]

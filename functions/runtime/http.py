@@ -1,8 +1,10 @@
 """HTTP as every function does it: routes, bounded bodies, JSON answers, RFC 9457 problem details."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -130,6 +132,8 @@ class Limits:
 
 WISH_BYTES = 65_536
 INSTANCE_CHARACTERS = 500
+NAME_CHARACTERS = 40
+FAULTS_MOST = 100
 LIMITS = "observatory.limits"  # where a request's scope holds the limits of its function
 
 
@@ -270,17 +274,19 @@ def query_number(request: Request, parameter: Parameter) -> int | None:
     return int(text)
 
 
+def pointer_to(name: str) -> str:
+    """The JSON pointer (RFC 6901) of a name that somebody sent; of a long one its beginning."""
+    return "/" + name[:NAME_CHARACTERS].replace("~", "~0").replace("/", "~1")
+
+
 def check_query(request: Request, known: Sequence[Parameter]) -> None:
     """Raises MalformedRequest when the query string names what this operation does not know, or one value twice."""
     if not request.scope["query_string"]:
         return
     parameters = {parameter.name: parameter for parameter in known}
-    given = [name for name, _ in request.query_params.multi_items()]
-    faults = [Fault(f"/{name[:40]}", f"unknown; known are {', '.join(parameters) or 'none'}") for name in given if name not in parameters]
-    faults += [
-        Fault(f"/{name}", "given more than once")
-        for name, parameter in parameters.items()
-        if given.count(name) > 1 and not parameter.is_list
-    ]
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    unknown = list(islice((name for name in given if name not in parameters), FAULTS_MOST))
+    faults = [Fault(pointer_to(name), f"unknown; known are {', '.join(parameters) or 'none'}") for name in unknown]
+    faults += [Fault(f"/{name}", "given more than once") for name, parameter in parameters.items() if given[name] > 1 and not parameter.is_list]
     if faults:
         raise MalformedRequest("the query string is not usable", faults=faults)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from functions.processor.service import Processor
     from functions.processor.workers import WorkerPool
     from functions.read_model.service import ReadModel
+    from functions.runtime.bulk import Bulk
     from functions.runtime.life import Life
     from functions.runtime.pods import ClusterPods
     from functions.runtime.redaction import Redactor
@@ -213,11 +214,15 @@ class Parts:
     # ---- services ---------------------------------------------------------------------------------------------
 
     async def gateway(self) -> "Gateway":
+        gateway: Gateway = await self._once("gateway", self._make_gateway)
+        return gateway
+
+    async def _make_gateway(self) -> "Gateway":
         from functions.gateway.service import Bounds, Gateway
 
         settings = self.settings
         bounds = Bounds(settings.payload_bytes, settings.batch_items, settings.timeout_seconds_max, settings.wait_seconds)
-        gateway = Gateway(await self.job_store(), await self.catalogue(), self.queues(), bounds, await self.redactor())
+        gateway = Gateway(await self.job_store(), await self.catalogue(), self.queues(), bounds, await self.redactor(), await self.bulk())
         gateway.hosted = self.hosted
         return gateway
 
@@ -330,14 +335,22 @@ class Parts:
 
     async def _make_scheduler(self) -> "Scheduler":
         from functions.runtime.alerting import EVERY_SECONDS, Watch
-        from functions.runtime.bulk import Bulk
         from functions.scheduler.service import Scheduler
 
         store, bell = await self.job_store(), await self.bell()
         watch = Watch(store, await self.stats_store(), self.settings.alert_rules, min(EVERY_SECONDS, self.settings.tick_seconds))
-        scheduler = Scheduler(store, bell, self._readers_of_the_feed(), await self.sweeper(), await self.intake(), Bulk(store), watch)
+        scheduler = Scheduler(store, bell, self._readers_of_the_feed(), await self.sweeper(), await self.intake(), await self.bulk(), watch)
         await scheduler.declare()
         return scheduler
+
+    async def bulk(self) -> "Bulk":
+        bulk: Bulk = await self._once("bulk", self._make_bulk)
+        return bulk
+
+    async def _make_bulk(self) -> "Bulk":
+        from functions.runtime.bulk import Bulk
+
+        return Bulk(await self.job_store(), self.dead_letter)
 
     async def intake(self) -> "Intake":
         """What reads job requests."""

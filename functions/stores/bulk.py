@@ -1,34 +1,38 @@
-"""A bulk operation: one wish for every job that a query found when it began."""
+"""A bulk operation: one wish for everything that a query found when it began: jobs, or dead letters."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 from contracts.times import to_rfc3339
 
-ACTIONS = ("cancel", "retry", "rerun")
+MOVES = ("cancel", "retry")  # done by the store itself
+LETTER_ACTIONS = ("replay", "discard")
+ACTIONS = (*MOVES, "rerun", *LETTER_ACTIONS)
 SAMPLES = 10
 STEP = 200
 
 
 @dataclass(slots=True)
 class BulkState:
-    """How far it has come: `done` jobs of all; `outcomes` counts them by what became of each (`done`, or why not)."""
+    """How far it has come: `done` of all, the last of them at `moved_at`; `outcomes` counts them by what became of each
+    (`done`, or why not)."""
 
     done: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
     samples: list[dict[str, str]] = field(default_factory=list)
     finished_at: int | None = None
+    moved_at: int = 0
 
-    def count(self, job_id: str, outcome: str, detail: str = "") -> None:
+    def count(self, item: str, outcome: str, detail: str = "") -> None:
         self.done += 1
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
         if outcome != "done" and len(self.samples) < SAMPLES:
-            self.samples.append({"id": job_id, "outcome": outcome, "detail": detail[:300]})
+            self.samples.append({"id": item, "outcome": outcome, "detail": detail[:300]})
 
 
 @dataclass(frozen=True, slots=True)
 class BulkOperation:
-    """`matched` jobs were found for `query` at `created_at`; their ids are the store's to keep."""
+    """`matched` jobs or dead letters were found for `query` at `created_at`; their ids are the store's to keep."""
 
     id: str
     action: str
@@ -38,6 +42,11 @@ class BulkOperation:
     created_at: int
     matched: int
     state: BulkState
+
+    @property
+    def moved_at(self) -> int:
+        """When it last came further."""
+        return max(self.state.moved_at, self.created_at)
 
     def as_json(self) -> dict[str, Any]:
         return {

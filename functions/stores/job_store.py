@@ -312,7 +312,7 @@ class JobStore(Protocol):
     async def bulk_step(
         self, operation: BulkOperation, at: int, job_ids: Sequence[str], outcomes: Sequence[tuple[str, str]] = ()
     ) -> BulkState | None:
-        """Does the jobs at place `at` and moves on, in one transaction; nothing when somebody was faster. See BulkStep."""
+        """Does what is at place `at` and moves on, in one transaction; nothing when somebody was faster. See BulkStep."""
 
     # ---- retention ---------------------------------------------------------------------------------------------
     async def prune(self, keep: Retention) -> Pruned:
@@ -346,6 +346,10 @@ class JobStore(Protocol):
         the first page's instant. Raises QueryTooSlow or IndexBehind rather than answering in part, and MalformedRequest for
         a cursor that is none.
         """
+
+    async def matching(self, where: Query) -> list[tuple[str, str]]:
+        """(id, status) of every job that fits, newest first, all as of one instant. It may take a minute. Raises
+        QueryTooSlow or IndexBehind beyond that."""
 
     async def open_search(self, shown: Callable[[str, Any], Any], version: str) -> None:
         """Lets queries read payloads, error and output, and keeps whatever index there is for it, off the way of writes.

@@ -93,7 +93,7 @@ def test_a_wish_that_cannot_be_understood_is_answered_in_words(system: System, w
 
 def test_the_command_line_rehearses_asks_does_and_lists(system: System) -> None:
     fill(system, 12, tags=["old"])
-    assert "12 jobs found, 12 can be" in console(system, "bulk", "cancel", "tag:old", "--dry-run").stdout
+    assert "12 found, 12 can be" in console(system, "bulk", "cancel", "tag:old", "--dry-run").stdout
     assert "say --yes" in console(system, "bulk", "cancel", "tag:old").stderr
     done = console(system, "bulk", "cancel", "tag:old", "--yes")
     assert (done.returncode, "12 done" in done.stdout) == (0, True), done.stderr

@@ -10,24 +10,7 @@ import pytest
 from tests.console.test_command_line import console
 from tests.support.system import System, running_system
 from tests.support.waiting import wait_until
-from tests.support.webhook import Webhook, listening
-
-TRIGGER = """
-apiVersion: eventing.knative.dev/v1
-kind: Trigger
-metadata: {{name: {name}}}
-spec:
-  broker: observatory
-  filter: {{attributes: {{type: dev.observatory.job.succeeded.v1}}}}
-  subscriber: {{uri: "{url}"}}
-  delivery:
-    retry: 1
-    backoffPolicy: linear
-    backoffDelay: PT0.1S
-    deadLetterSink:
-      ref: {{apiVersion: serving.knative.dev/v1, kind: Service, name: dead-letter}}
-      uri: /triggers/{name}
-"""
+from tests.support.webhook import Webhook, lead_to, listening
 
 
 @pytest.fixture
@@ -39,9 +22,8 @@ def hooks() -> Iterator[list[Webhook]]:
 @pytest.fixture
 def system(tmp_path: Path, hooks: list[Webhook]) -> Iterator[System]:
     triggers = tmp_path / "triggers"
-    triggers.mkdir()
     for name, hook in zip(("broken", "sound"), hooks, strict=True):
-        (triggers / f"{name}.yaml").write_text(TRIGGER.format(name=name, url=hook.url))
+        lead_to(triggers, name, hook)
     with running_system(tmp_path / "data", OBSERVATORY_TRIGGERS=str(triggers)) as system:
         yield system
 

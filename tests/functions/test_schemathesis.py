@@ -49,7 +49,7 @@ def test_the_borders_of_some_schemas(keyed: System, known: Known) -> None:
 
 @pytest.mark.openapi
 def test_20_000_cases(keyed: System, known: Known) -> None:
-    found = fuzz(described(keyed, known, examples=CASES // 38).exclude(path=STREAM))
+    found = fuzz(described(keyed, known, examples=CASES // 46).exclude(path=STREAM))
     assert not found.words, found.words
     assert found.cases >= CASES
     for operation, statuses in found.statuses.items():

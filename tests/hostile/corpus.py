@@ -103,6 +103,8 @@ CASES = [
         ("GET", "/v1/jobs/../../etc/passwd", 404), ("GET", "/v1/jobs/%00", 404), ("GET", "/v1/jobs/" + "a" * 5_000, 404), ("GET", "/%2e%2e/%2e%2e/etc/passwd", 404),
         ("GET", "/v1/jobs?cursor=%FF%FE", 400), ("GET", "/v1/jobs?cursor=" + "A" * 3_000, 400), ("GET", "/v1/jobs?limit=1e3", 400), ("GET", "/v1/jobs?limit=-1", 400),
         ("GET", "/v1/jobs?limit=99999999999999999999", 400), ("GET", "/v1/jobs?state=queued'--", 400), ("GET", "/v1/jobs?odd=1", 400), ("GET", "/triggers/processor-default", 404),
+        ("GET", "/v1/events?a~b/c=1", 400), ("GET", "/v1/jobs?limit=5&limit=6", 400), ("GET", "/v1/jobs?" + "&".join(["id="] * 101), 400),
+        ("GET", "/v1/jobs?" + "&".join(f"odd{n}=1" for n in range(2_000)), 400),
         ("DELETE", "/v1/jobs", 405), ("PUT", "/v1/jobs/x", 405), ("POST", "/v1/stats", 405), ("GET", "/v1/jobs/x/cancel", 405), ("POST", "/triggers/processor-default", 404),
         ("POST", "/v1/jobs/x/cancel", 404), ("POST", "/v1/queues/no-such/pause", 422), ("GET", "/v1/stream?after=x", 400),
     )),

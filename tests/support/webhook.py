@@ -3,16 +3,36 @@
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+
+TRIGGER = """
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata: {{name: {name}}}
+spec:
+  broker: observatory
+  filter: {{attributes: {{type: dev.observatory.job.succeeded.v1}}}}
+  subscriber: {{uri: "{url}"}}
+  delivery:
+    retry: 1
+    backoffPolicy: linear
+    backoffDelay: PT0.1S
+    deadLetterSink:
+      ref: {{apiVersion: serving.knative.dev/v1, kind: Service, name: dead-letter}}
+      uri: /triggers/{name}
+"""
 
 
 class Webhook:
-    """Answers `status`; `taken` holds the events (attributes and `data`), `headers` what each came with."""
+    """Answers `status` after some `seconds`; `taken` holds the events (attributes and `data`), `headers` what each came with."""
 
     def __init__(self, status: int = 204) -> None:
         self.status = status
+        self.seconds = 0.0
         self.taken: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         hook = self
@@ -20,6 +40,7 @@ class Webhook:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
+                time.sleep(hook.seconds)
                 if hook.status < 300:
                     headers = {name.lower(): value for name, value in self.headers.items()}
                     attributes = {name[3:]: value for name, value in headers.items() if name.startswith("ce-")}
@@ -50,3 +71,9 @@ def listening(*statuses: int) -> Iterator[list[Webhook]]:
     finally:
         for hook in hooks:
             hook.close()
+
+
+def lead_to(folder: Path, name: str, hook: Webhook) -> None:
+    """Writes a Trigger of this name, by which ended jobs are told to the hook; what it does not take is a dead letter."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.yaml").write_text(TRIGGER.format(name=name, url=hook.url))

@@ -253,6 +253,9 @@ class PostgresJobStore(Commanding):
         following = encode_cursor(f"{found.jobs[limit - 1][0]}-{now}") if len(found.jobs) > limit else None
         return JobPage([job for _, job in found.jobs[:limit]], following, found.indexed_to, found.head)
 
+    async def matching(self, where: Query) -> list[tuple[str, str]]:
+        return await self.search.matching(where, self.now())
+
     async def open_search(self, shown: Callable[[str, Any], Any], version: str) -> None:
         await self.search.open(shown, version)
 

@@ -1,7 +1,7 @@
 """Search on PostgreSQL: looks at jobs one by one, newest first, for as long as a query may take."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,9 @@ from functions.stores.backends.postgres_database import PostgresDatabase, Snapsh
 from functions.stores.rows import job_of
 
 QUERY_SECONDS = 2.0
+MATCHING_SECONDS = 60.0  # of all that fit, instead of a page
 LOOK_AT = 500
+ABOVE_ALL = (1 << 62) - 1
 Shown = Callable[[str, Any], Any]
 
 
@@ -38,22 +40,32 @@ class PostgresSearch:
 
     async def find(self, query: Query, now: int, before: int, most: int) -> Found:
         """Raises QueryTooSlow, IndexBehind, StoreUnavailable."""
-        if self._shown is None and query.reads_text:
-            raise IndexBehind("the search index is not open yet; try again")
-        end = time.monotonic() + self._seconds
         found: list[tuple[int, Job]] = []
         async with self._database.snapshot() as snapshot:
             head = (await snapshot.rows("head"))[0][0]
-            while len(found) < most:
-                if time.monotonic() > end:
-                    raise QueryTooSlow(f"the query was not answered within {self._seconds:g} s; narrow it, for instance by age or type")
-                size = LOOK_AT if not query.is_everything else most
-                rows = await snapshot.rows("jobs_before", before=before, limit=size)
-                found += await self._fitting(snapshot, query, rows, now)
-                if len(rows) < size:
+            async for jobs in self._looked_at(snapshot, query, now, before, self._seconds):
+                found += jobs
+                if len(found) >= most:
                     break
-                before = rows[-1][0]
         return Found(found[:most], 0, head)
+
+    async def matching(self, query: Query, now: int) -> list[tuple[str, str]]:
+        """(id, status) of every job that fits, newest first, from one snapshot. Raises as `find`, after a minute."""
+        async with self._database.snapshot() as snapshot:
+            looked_at = self._looked_at(snapshot, query, now, ABOVE_ALL, max(self._seconds, MATCHING_SECONDS))
+            return [(job.id, job.status) async for jobs in looked_at for _, job in jobs]
+
+    async def _looked_at(self, snapshot: Snapshot, query: Query, now: int, before: int, seconds: float) -> AsyncIterator[list[tuple[int, Job]]]:
+        """The jobs that fit, some at a time."""
+        if self._shown is None and query.reads_text:
+            raise IndexBehind("the search index is not open yet; try again")
+        end = time.monotonic() + seconds
+        rows: Sequence[Any] = [(before,)]
+        while rows:
+            if time.monotonic() > end:
+                raise QueryTooSlow(f"the query was not answered within {seconds:g} s; narrow it, for instance by age or type")
+            rows = await snapshot.rows("jobs_before", before=rows[-1][0], limit=LOOK_AT)
+            yield await self._fitting(snapshot, query, rows, now)
 
     async def _fitting(self, snapshot: Snapshot, query: Query, rows: Sequence[Any], now: int) -> list[tuple[int, Job]]:
         jobs = [(row[0], job_of(row[1:])) for row in rows]

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contracts.errors import ObservatoryError
-from functions.stores.bulk import BulkState
+from functions.stores.bulk import MOVES, BulkState
 from functions.stores.commands.unit import Command, Needs, Unit
 from functions.stores.commands.wishes import CancelJobs, Reopen
 
 
 @dataclass(slots=True)
 class BulkStep(Command):
-    """Does the next jobs from place `at` on, if nobody was faster; `outcomes` are those of reruns, which were submitted
-    under keys of their own before. Returns the operation's state, None when there is no such operation."""
+    """Does the next ones from place `at` on, if nobody was faster; of what is no move of a job, and so was done before,
+    `outcomes` tells what became of it. Returns the operation's state, None when there is no such operation."""
 
     operation: str
     action: str
@@ -34,13 +34,14 @@ class BulkStep(Command):
             return state
         for job_id, (outcome, detail) in zip(self.job_ids, self._done(unit), strict=True):
             state.count(job_id, outcome, detail)
+        state.moved_at = unit.now
         if state.done >= self.of:
             state.finished_at = unit.now
         unit.dirty_operations.add(self.operation)
         return state
 
     def _done(self, unit: Unit) -> list[tuple[str, str]]:
-        if self.action == "rerun":
+        if self.action not in MOVES:
             return list(self.outcomes)
         wish = CancelJobs if self.action == "cancel" else Reopen
         answers = wish(self.job_ids, self.actor, self.reason).apply(unit)

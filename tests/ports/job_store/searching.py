@@ -128,7 +128,9 @@ class Searching:
             await store.open_search(everything_shown, SHOWN)
         await world.act(seed, payload)
         where = Query(with_ids(query.root, world.ids))
-        assert await found(store, where, limit) == await world.fitting(where), str(where)
+        fitting = await world.fitting(where)
+        assert await found(store, where, limit) == fitting, str(where)
+        assert [job_id for job_id, _ in await store.matching(where)] == fitting, str(where)
 
     async def test_jobs_are_found_by_every_field(self, store: JobStore, laboratory: Laboratory) -> None:
         await store.open_search(everything_shown, SHOWN)
@@ -174,6 +176,16 @@ class Searching:
             old: [old],
         }.items():
             assert await found(store, query) == expected, query
+
+    async def test_all_that_fits_is_told_with_its_state(self, store: JobStore) -> None:
+        await store.open_search(everything_shown, SHOWN)
+        waiting = await one(store, tags=["red"], run_at=store.now() + 3_600_000_000)
+        ran = await one(store, tags=["red"])
+        await run(store)
+        await one(store)
+        assert await store.matching(parse("tag:red")) == [(ran, "succeeded"), (waiting, "scheduled")]
+        assert len(await store.matching(EVERYTHING)) == 3
+        assert await store.matching(parse("tag:none")) == []
 
     async def test_a_job_is_found_as_it_is_now(self, store: JobStore) -> None:
         """Read your writes: however far an index is behind."""

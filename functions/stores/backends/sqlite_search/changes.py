@@ -86,6 +86,12 @@ def load(connection: sqlite3.Connection, numbers: Iterable[int]) -> list[tuple[i
     return [(row[0], rows.job_of(row[1:])) for row in connection.execute(sql, (_json(numbers),)).fetchall()]
 
 
+def states(connection: sqlite3.Connection, numbers: Iterable[int]) -> list[tuple[str, str]]:
+    """(id, status) of those that are there, newest first."""
+    sql = "SELECT id, status FROM jobs WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number DESC"
+    return connection.execute(sql, (_json(numbers),)).fetchall()
+
+
 def newest(connection: sqlite3.Connection, before: int, limit: int) -> list[tuple[int, Job]]:
     """(number, job) of the newest below a number."""
     found = connection.execute(f"{_WHOLE} WHERE number < ? ORDER BY number DESC LIMIT ?", (before, limit))

@@ -22,6 +22,7 @@ from functions.stores.backends.sqlite_search.entries import Shown
 from functions.stores.backends.sqlite_search.plan import Index, Planner
 
 LOOK_AT = 128
+MATCHING_AT = 2_000
 FAR_BEHIND = 20_000
 
 
@@ -74,6 +75,20 @@ class Page:
 
     def find(self, most: int) -> Found:
         """At most so many. Raises QueryTooSlow, IndexBehind."""
+        numbers, reached, head = self._begun()
+        return Found(self._load(numbers, most), reached, head)
+
+    def matching(self) -> list[tuple[str, str]]:
+        """(id, status) of all. Raises QueryTooSlow, IndexBehind."""
+        numbers, _, _ = self._begun()
+        found: list[tuple[str, str]] = []
+        while wanted := list(islice(numbers, MATCHING_AT)):
+            found += changes.states(self._jobs, wanted)
+            self._deadline.check()
+        return found
+
+    def _begun(self) -> tuple[Iterator[int], int, int]:
+        """The numbers of the jobs that fit, how far the index had come, and the head of the feed."""
         reached = file.progress(self._index) if self._index is not None else None
         head = changes.head(self._jobs)
         before = min(self._before, changes.next_number(self._jobs))
@@ -81,7 +96,7 @@ class Page:
             numbers: Iterable[int] = self._fitting(changes.numbers_of(self._jobs, ids, before))
         else:
             numbers = self._numbers(reached, head, before)
-        return Found(self._load(iter(numbers), most), reached.position if reached is not None else 0, head)
+        return iter(numbers), reached.position if reached is not None else 0, head
 
     def _load(self, numbers: Iterator[int], most: int) -> list[tuple[int, Job]]:
         """Jobs that are gone from the store, and not yet from the index, are passed over."""

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from contracts.errors import IndexBehind, Overloaded, StoreUnavailable
 from contracts.query import Query
@@ -16,8 +17,11 @@ from functions.stores.backends.sqlite_search.entries import Shown
 from functions.stores.backends.sqlite_search.follower import Follower
 from functions.stores.backends.sqlite_search.pages import Deadline, Found, Page
 
+Answer = TypeVar("Answer")
 FILE = "search.db"
+ABOVE_ALL = 1 << 62
 QUERY_SECONDS = 2.0
+MATCHING_SECONDS = 60.0  # of all that fit, instead of a page
 THREADS = 4
 ASKED_AT_ONCE = 100
 STEPS_A_LOOK = 20_000  # of SQLite's machine, between two looks at the clock
@@ -75,22 +79,29 @@ class SqliteSearch:
         """Jobs with numbers below `before`, newest first. Raises QueryTooSlow, IndexBehind, StoreUnavailable."""
         if query.is_everything:
             return await self._database.read(lambda jobs: Found(changes.newest(jobs, before, most), *[changes.head(jobs)] * 2))
+        return await self._ask(query, self._seconds, now, before, lambda page: page.find(most))
+
+    async def matching(self, query: Query, now: int) -> list[tuple[str, str]]:
+        """(id, status) of every job that fits, newest first, from one snapshot. Raises as `find`, after a minute."""
+        return await self._ask(query, max(self._seconds, MATCHING_SECONDS), now, ABOVE_ALL, lambda page: page.matching())
+
+    async def _ask(self, query: Query, seconds: float, now: int, before: int, what: Callable[[Page], Answer]) -> Answer:
         if self._shown is None and query.reads_text:
             raise IndexBehind("the search index is not open yet; try again")
         if self._asked >= ASKED_AT_ONCE:
             raise Overloaded(f"{self._asked} queries wait for an answer; try again")
         self._asked += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._find, query, now, before, most)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._answer, query, seconds, now, before, what)
         finally:
             self._asked -= 1
 
-    def _find(self, query: Query, now: int, before: int, most: int) -> Found:
-        deadline = Deadline(time.monotonic() + self._seconds, self._seconds)
+    def _answer(self, query: Query, seconds: float, now: int, before: int, what: Callable[[Page], Answer]) -> Answer:
+        deadline = Deadline(time.monotonic() + seconds, seconds)
         try:
             jobs, index = self._own_connections()
             with _Reading([connection for connection in (index, jobs) if connection is not None], deadline.passed):
-                return Page(jobs, index, query, now, before, self._shown or _nothing_hidden, deadline).find(most)
+                return what(Page(jobs, index, query, now, before, self._shown or _nothing_hidden, deadline))
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
                 raise deadline.fault() from error
