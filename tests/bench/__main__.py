@@ -16,9 +16,17 @@ from typing import Any
 from tests.bench import machine, scenarios
 from tests.bench.figures import PEER, Figure, table
 from tests.bench.filled_store import default_cache, filled_folder
+from tests.bench.queries import searches
 from tests.bench.scenarios import LOADS, Plan
+from tests.bench.varied_jobs import VariedJobs
 
-OTHERS = {"latency": scenarios.latency, "syncs": scenarios.syncs, "memory": scenarios.memory, "start": scenarios.start}
+
+def _queries(plan: Plan, say: Callable[[str], None]) -> tuple[list[Figure], dict[str, Any]]:
+    """On a store of their own, with jobs of all kinds; it is made once, and so is its index."""
+    return searches(filled_folder(plan.store_jobs, plan.filled.parent, say, VariedJobs()), say)
+
+
+OTHERS = {"latency": scenarios.latency, "queries": _queries, "syncs": scenarios.syncs, "memory": scenarios.memory, "start": scenarios.start}
 NAMES = (*(load.key for load in LOADS), *OTHERS)
 BEGAN = time.monotonic()
 
@@ -80,7 +88,7 @@ def main(given: Sequence[str] | None = None) -> int:
     filled = filled_folder(chosen.store_jobs, chosen.cache, say)
     work = Path(tempfile.mkdtemp(prefix="work-", dir=chosen.cache))
     environment = {"OBSERVATORY_WORKERS": str(chosen.workers)} if chosen.workers else {}
-    plan = Plan(filled, work, chosen.jobs, chosen.rounds, chosen.seconds, environment=environment)
+    plan = Plan(filled, work, chosen.store_jobs, chosen.jobs, chosen.rounds, chosen.seconds, environment=environment)
     try:
         figures, details = measure(plan, chosen.only.split(","))
     finally:

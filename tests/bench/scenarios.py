@@ -38,6 +38,7 @@ class Plan:
 
     filled: Path
     work: Path
+    store_jobs: int = 1_000_000
     jobs: int = 50_000
     rounds: int = 3
     paced_seconds: float = 20.0

@@ -8,29 +8,39 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import orjson
+
 from contracts.query.syntax import AllOf, AnyOf, Compare, ErrorSays, Is, Node, Not, PayloadIs, Says
 from contracts.query.words import value_key, words
 from functions.stores.backends.sqlite_search import entries as terms
-from functions.stores.backends.sqlite_search.bits import BLOCK, Slices, below, decode
+from functions.stores.backends.sqlite_search.bits import BLOCK, Compared, below, decode
 
 Bounds = tuple[int, int]  # the jobs that surely fit, and those that may
-Part = Callable[[int, int], Bounds]  # block, every job there is in it -> bounds
+Part = Callable[[int, int], Bounds]  # block, the jobs in it that are asked about -> bounds
 NONE: Bounds = (0, 0)
 _LABELS = ("state", "type", "queue")
 
 
+FIRST_BLOCKS, MOST_BLOCKS = 4, 128  # read at once: few for a page of what is common, all soon for what is rare
+
+
 class Index:
-    """The index within one snapshot of a connection."""
+    """The index within one snapshot of a connection. Blocks are asked for from the newest down, and read ahead."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._labels: dict[str, dict[int, bytes]] = {}
-        self._slices: dict[str, dict[int, bytes]] = {}
+        self._words = _Ahead(connection, "SELECT block, bits FROM words WHERE block IN (SELECT value FROM json_each(?)) AND term = ?")
+        self._slices = _Ahead(connection, "SELECT block, bits FROM slices WHERE block IN (SELECT value FROM json_each(?)) AND kind = ?")
+        self._compared: dict[tuple[str, int], Compared] = {}
         self.jobs = self.label(terms.ALL)
 
     def blocks_down(self, before: int) -> list[int]:
         """The blocks that have jobs with numbers below `before`, newest first."""
-        return sorted((block for block in self.jobs if block * BLOCK < before), reverse=True)
+        found = sorted((block for block in self.jobs if block * BLOCK < before), reverse=True)
+        self._words.go_down(found)
+        self._slices.go_down(found)
+        return found
 
     def everything(self, block: int) -> int:
         """Every job of a block."""
@@ -44,16 +54,38 @@ class Index:
         return found
 
     def word(self, block: int, term: str) -> int:
-        row = self._connection.execute("SELECT bits FROM words WHERE block = ? AND term = ?", (block, term)).fetchone()
-        return decode(row[0]) if row is not None else 0
+        data = self._words.get(term, block)
+        return decode(data) if data is not None else 0
 
-    def slices(self, kind: str, block: int) -> Slices | None:
-        found = self._slices.get(kind)
-        if found is None:
-            sql = "SELECT block, bits FROM slices WHERE kind = ?"
-            found = self._slices[kind] = dict(self._connection.execute(sql, (kind,)).fetchall())
-        data = found.get(block)
-        return Slices.decode(data) if data is not None else None
+    def numbers(self, kind: str, block: int) -> Compared | None:
+        found = self._compared.get((kind, block))
+        if found is None and (data := self._slices.get(kind, block)) is not None:
+            found = self._compared[kind, block] = Compared(data)
+        return found
+
+
+class _Ahead:
+    """Rows by a key and a block, read some blocks at a time: each statement has its price, whatever it reads."""
+
+    def __init__(self, connection: sqlite3.Connection, sql: str) -> None:
+        self._connection, self._sql = connection, sql
+        self._known: dict[str, dict[int, bytes]] = {}
+        self._read: dict[str, tuple[int, int]] = {}  # up to which of `blocks`, and how many at a time
+        self._places: dict[int, int] = {}
+        self._blocks: list[int] = []
+
+    def go_down(self, blocks: list[int]) -> None:
+        """The blocks that will be asked for, in this order, or some of them."""
+        self._blocks, self._places = blocks, {block: place for place, block in enumerate(blocks)}
+
+    def get(self, key: str, block: int) -> bytes | None:
+        known = self._known.setdefault(key, {})
+        upto, size = self._read.get(key, (0, FIRST_BLOCKS))
+        if (place := self._places[block]) >= upto:
+            ahead = orjson.dumps(self._blocks[place : place + size]).decode()
+            known.update(self._connection.execute(self._sql, (ahead, key)).fetchall())
+            self._read[key] = place + size, min(size * 3, MOST_BLOCKS)
+        return known.get(block)
 
 
 class Planner:
@@ -133,8 +165,8 @@ class Planner:
         running = self._label(terms.exact_term("state", "running")) if term.field == "duration" else None
 
         def bounds(block: int, every: int) -> Bounds:
-            slices = self._index.slices(term.field, block)
-            bits = slices.compare(term.operator, term.value) if slices is not None else 0
+            numbers = self._index.numbers(term.field, block)
+            bits = numbers.compare(term.operator, term.value, every) if numbers is not None else 0
             if running is None:
                 return bits, bits
             unsure = running(block, every)[1]  # their time goes on
@@ -182,7 +214,7 @@ def _conjunction(parts: Sequence[Part]) -> Part:
     def bounds(block: int, every: int) -> Bounds:
         surely, perhaps = every, every
         for part in parts:
-            one, other = part(block, every)
+            one, other = part(block, perhaps)
             surely, perhaps = surely & one, perhaps & other
             if not perhaps:
                 return NONE

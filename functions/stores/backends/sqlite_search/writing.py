@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from contracts.query.fields import STATES
 from functions.stores.backends.sqlite_database import write_rows
-from functions.stores.backends.sqlite_search.bits import BLOCK, Slices, decode, encode, merge, pack, set_of
+from functions.stores.backends.sqlite_search.bits import BLOCK, Slices, decode, merge, pack, set_of, wide
 from functions.stores.backends.sqlite_search.entries import ALL, ERRED, ERROR, UNSURE, Entry, exact_term
 
 STATE_TERMS = tuple(exact_term("state", state) for state in STATES)
@@ -47,7 +47,7 @@ def _write_labels(connection: sqlite3.Connection, block: int, entries: Sequence[
         new[term] = old.get(term, 0) & ~changed | fresh.get(term, 0)
     new[UNSURE] = old.get(UNSURE, 0) | old.get(ERRED, 0) & fresh.get(ERROR, 0)
     new[ERRED] = old.get(ERRED, 0) | fresh.get(ERROR, 0)
-    rows = [(term, block, encode(bits)) for term, bits in new.items() if bits != old.get(term, 0)]
+    rows = [(term, block, wide(bits)) for term, bits in new.items() if bits != old.get(term, 0)]
     write_rows(connection, "INSERT OR REPLACE INTO labels (term, block, bits)", rows)
     return old.get(ALL, 0)
 
@@ -86,7 +86,7 @@ def keep_only(connection: sqlite3.Connection, block: int, offsets: Iterable[int]
     if left == found:
         return 0
     if left:
-        connection.execute("UPDATE labels SET bits = ? WHERE term = ? AND block = ?", (encode(left), ALL, block))
+        connection.execute("UPDATE labels SET bits = ? WHERE term = ? AND block = ?", (wide(left), ALL, block))
     else:
         connection.execute("DELETE FROM words WHERE block = ?", (block,))
         connection.execute("DELETE FROM slices WHERE block = ?", (block,))
