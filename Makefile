@@ -90,6 +90,10 @@ lint: .venv/ready-for-tests ## ruff, mypy, and the contracts against the release
 bench: .venv/ready ## measure jobs a second, latency, memory, start (some minutes; ARGS=--help)
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+.PHONY: bench-console
+bench-console: .venv/ready-for-tests ## measure the terminal console: frame, first frame, at rest, keys under load (a minute)
+	@$(BIN)/python -m tests.bench.console $(ARGS)
+
 .venv/ready-for-cluster: .venv/ready knative/requirements.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r knative/requirements.txt
 	@touch $@
@@ -129,6 +133,10 @@ credentials: .venv/ready-for-cluster ## login and address of every access point
 .PHONY: down
 down: .venv/ready-for-cluster ## remove the cluster
 	@$(BIN)/python -m knative.e2e down $(ARGS)
+
+.PHONY: captures
+captures: .venv/ready-for-tests ## draw the console's main screens anew, into console/captures (two minutes)
+	@$(BIN)/python -m tests.console.captures
 
 .PHONY: clean
 clean: ## remove .venv and caches; data folders stay

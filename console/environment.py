@@ -88,6 +88,11 @@ def wants_colour() -> bool:
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") not in ("", "dumb")
 
 
+def promises_true_colour() -> bool:
+    """COLORTERM (a convention of many terminals): more colours than its description in terminfo tells of."""
+    return os.environ.get("COLORTERM", "") in ("truecolor", "24bit")
+
+
 def wants_tracebacks() -> bool:
     """OBSERVATORY_DEBUG=1: a fault of the console itself shows where it happened."""
     return os.environ.get("OBSERVATORY_DEBUG", "") not in ("", "0")

@@ -31,7 +31,7 @@ def _lines(state: State) -> Iterator[Line]:
         yield "Moving", ""
         yield from (_key(entry, state.ascii_only) for entry in MOVING)
     yield "Everywhere", ""
-    yield from (_key(entry, state.ascii_only) for entry in GLOBAL if entry.help)
+    yield from (_key(entry, state.ascii_only) for entry in GLOBAL if entry.help and entry.command not in screen.without)
     yield "mouse", "Click to select, again to open; a heading sorts; the wheel moves; tabs and these keys at the foot can be clicked."
     if state.view.screen in BY_LANGUAGE:
         yield "Filters", ""

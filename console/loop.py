@@ -81,11 +81,8 @@ class Loop:
 
     def _wait(self, seconds: float) -> None:
         """Takes what comes: keys at once; what arrives from the server gathers until the next frame is due."""
-        if self.inbox.empty():
-            pressed = list(self.screen.messages(seconds))
-        else:
-            pressed = list(self.screen.messages(max(self.drawn_at + FRAME_SECONDS - time.monotonic(), 0.0)))
-        for message in pressed:
+        due = max(self.drawn_at + FRAME_SECONDS - time.monotonic(), 0.0)
+        for message in self.screen.messages(seconds if self.inbox.empty() else due):
             self._take(message)
         begun = time.monotonic()
         while not self.over and time.monotonic() - begun < FRAME_SECONDS / 2:

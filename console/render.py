@@ -128,7 +128,7 @@ def _entries(state: State) -> Iterator[Key]:
     for table in (*screen.keys, GLOBAL):
         for entry in table:
             keys = tuple(key for key in entry.keys if len(key) > 1) if typing and table is GLOBAL else entry.keys
-            if keys and not (typing and entry.command == "quit"):
+            if keys and not (typing and entry.command == "quit") and not (table is GLOBAL and entry.command in screen.without):
                 yield replace(entry, keys=keys)
 
 

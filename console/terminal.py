@@ -1,4 +1,4 @@
-"""The terminal: keys and clicks in, frames out, and everything put back at the end. The only file that imports blessed."""
+"""The terminal: frames out, keys in, and everything put back at the end. Keys are read from the first frame on."""
 
 import base64
 import contextlib
@@ -7,94 +7,77 @@ import select
 import signal
 import sys
 import termios
-import time
+import tty
 from collections.abc import Iterator
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-import blessed
-from blessed._capabilities import TermcapResponse
-from blessed.dec_modes import DecModeResponse
-
-from console.messages import Clicked, Message, Pasted, Pressed, Resized
+from console import environment
+from console.messages import Message
 from console.theme import Theme
 from console.widgets.canvas import Canvas
+
+if TYPE_CHECKING:
+    from console.keyboard import Keyboard
 
 # alternate screen, cursor away, mouse presses in SGR form, bracketed paste, no wrapping; and the same backwards (xterm control sequences)
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[?1000h\x1b[?1006h\x1b[?2004h\x1b[?7l"
 LEAVE = "\x1b[?2026l\x1b[0m\x1b[?7h\x1b[?2004l\x1b[?1006l\x1b[?1000l\x1b[?25h\x1b[?1049l"
 BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"  # synchronized output: terminals without it ignore both
-MOUSE, MOUSE_SGR, PASTE = 1000, 1006, 2004
-CSI = "\x1b["
-PASTE_BEGIN, PASTE_END = "\x1b[200~", "\x1b[201~"  # of a paste that arrives in pieces
-ESCAPE_SECONDS = 0.04
-DOUBLE_SECONDS = 0.4
-GROUND_SECONDS = 0.2  # how long a terminal may take to say what its ground is
-MOST_AT_ONCE = 200  # keys between two frames
-
 # Latin letters, dashes and dots, arrows, boxes and blocks, braille: every terminal shows these in one column
 NARROW = (("\x00", "\u02ff"), ("\u2010", "\u2027"), ("\u2190", "\u21ff"), ("\u2500", "\u25ff"), ("\u2800", "\u28ff"))
-NAMES = {
-    "KEY_ENTER": "enter", "KEY_ESCAPE": "esc", "KEY_TAB": "tab", "KEY_BTAB": "shift-tab", "KEY_UP": "up", "KEY_DOWN": "down", "KEY_LEFT": "left",
-    "KEY_RIGHT": "right", "KEY_PGUP": "pgup", "KEY_PGDOWN": "pgdn", "KEY_HOME": "home", "KEY_END": "end", "KEY_BACKSPACE": "backspace",
-    "KEY_DELETE": "delete", "KEY_INSERT": "insert", "KEY_CTRL_LEFT": "ctrl-left", "KEY_CTRL_RIGHT": "ctrl-right", "KEY_SHIFT_TAB": "shift-tab",
-}  # fmt: skip
-
-
-class _Silent(blessed.Terminal):
-    """Asks the terminal nothing on its own: by itself blessed waits up to 5 s for terminals that do not answer."""
-
-    def __init__(self) -> None:
-        super().__init__(_xtgettcap_data=TermcapResponse(supported=False))
-        # it looks for mouse events and pastes only where it switched these on itself, after asking whether the terminal can
-        self._dec_mode_cache.update(dict.fromkeys((MOUSE, MOUSE_SGR, PASTE), DecModeResponse.SET))
-
-    def detect_term_program(self, timeout: float = 0.0, force: bool = False) -> bool | str:
-        return True
+UNKNOWN_SIZE = os.terminal_size((80, 24))
 
 
 class Screen:
     """Use as a context: the terminal is restored on any way out, a crash and SIGTERM included."""
 
     def __init__(self) -> None:
-        self._terminal = _Silent()
         self._drawn: Canvas | None = None
         self._theme: Theme | None = None
         self._wake_read, self._wake_write = os.pipe()
         for end in (self._wake_read, self._wake_write):
             os.set_blocking(end, False)
-        self._pressed: tuple[float, int, int] = (0.0, -1, -1)
-        self._pasted: list[str] | None = None  # what came so far of a paste in pieces
-        self._sequence = ""  # and of a control sequence
+
+    @cached_property
+    def keyboard(self) -> "Keyboard":
+        """Made after the first frame, for its import takes as long as all the rest."""
+        from console.keyboard import Keyboard
+
+        return Keyboard()
 
     @property
     def size(self) -> tuple[int, int]:
-        return self._terminal.width, self._terminal.height
+        try:
+            size = os.get_terminal_size(sys.stdout.fileno())
+        except OSError:
+            size = UNKNOWN_SIZE
+        return (size.columns, size.lines) if size.columns and size.lines else (UNKNOWN_SIZE.columns, UNKNOWN_SIZE.lines)
 
     @property
     def colours(self) -> int:
-        """256, 16 or 0 (no-color.org, and dumb terminals)."""
-        if os.environ.get("NO_COLOR"):
+        """256, 16 or 0 (no-color.org, and terminals without)."""
+        if not environment.wants_colour():
             return 0
-        number = self._terminal.number_of_colors
-        return 256 if number >= 256 else 16 if number >= 8 else 0
+        number = _colours_by_terminfo()
+        return 256 if number >= 256 or environment.promises_true_colour() else 16 if number >= 8 else 0
 
     def ground_is_light(self) -> bool | None:
-        """What the terminal says of its ground (OSC 11); None when it says nothing, or nothing in time."""
-        red, green, blue = self._terminal.get_bgcolor(timeout=GROUND_SECONDS, bits=8)
-        return None if red < 0 else 0.299 * red + 0.587 * green + 0.114 * blue > 128
+        """What the terminal says of its ground; None when it says nothing in time."""
+        return self.keyboard.ground_is_light()
+
+    # ---- taken and given back -----------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         before = {number: signal.signal(number, self._left) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
         before[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, lambda *_: self.wake())
+        self._cooked = termios.tcgetattr(sys.stdin.fileno())
         try:
-            with self._terminal.raw():
-                self._write(ENTER)
-                try:
-                    yield
-                finally:
-                    self._write(LEAVE)
+            self._take()
+            yield
         finally:
+            self._give_back()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -102,93 +85,39 @@ class Screen:
     def _left(number: int, frame: Any) -> None:
         raise SystemExit(128 + number)
 
-    def suspend(self) -> None:
-        """Gives the terminal back and stops, as a program does on Ctrl-Z; goes on when the shell continues it."""
-        descriptor = sys.stdin.fileno()
-        ours = termios.tcgetattr(descriptor)
-        self._write(LEAVE)
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, self._cooked(ours))
-        os.kill(0, signal.SIGSTOP)
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, ours)
+    def _take(self) -> None:
+        tty.setraw(sys.stdin.fileno(), termios.TCSADRAIN)  # what was typed before is kept
         self._write(ENTER)
+
+    def _give_back(self) -> None:
+        self._write(LEAVE)
+        with contextlib.suppress(termios.error, OSError):  # it may be gone
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._cooked)
+
+    def suspend(self) -> None:
+        """Gives the terminal back and stops, as programs do on Ctrl-Z; goes on when the shell continues it."""
+        self._give_back()
+        os.kill(0, signal.SIGSTOP)
+        self._take()
         self.forget()
 
-    @staticmethod
-    def _cooked(attributes: list[Any]) -> list[Any]:
-        changed = list(attributes)
-        changed[0] |= termios.ICRNL | termios.IXON
-        changed[1] |= termios.OPOST
-        changed[3] |= termios.ECHO | termios.ICANON | termios.ISIG | termios.IEXTEN
-        return changed
+    # ---- in -----------------------------------------------------------------------------------------------------
 
     def wake(self) -> None:
         """Ends a wait for keys; from any thread."""
         with contextlib.suppress(BlockingIOError, OSError):
             os.write(self._wake_write, b"!")
 
-    # ---- in -----------------------------------------------------------------------------------------------------
-
-    def messages(self, seconds: float) -> Iterator[Message]:
+    def messages(self, seconds: float) -> list[Message]:
         """What comes within `seconds` from keyboard and mouse: at once when something is there, or after a wake-up."""
-        key = self._key()
-        if not key and seconds > 0:
+        found = list(self.keyboard.messages())
+        if not found and seconds > 0:
             with contextlib.suppress(InterruptedError):
                 select.select([self._wake_read, sys.stdin], [], [], seconds)
-            key = self._key()
+            found = list(self.keyboard.messages())
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_read, 4096)
-        for _ in range(MOST_AT_ONCE):
-            if not key:
-                return
-            if (message := self._message(key)) is not None:
-                yield message
-            key = self._key()
-
-    def _key(self) -> Any:
-        """The next key; SystemExit when the terminal is gone."""
-        try:
-            return self._terminal.inkey(timeout=0, esc_delay=ESCAPE_SECONDS)
-        except EOFError:
-            raise SystemExit(128 + signal.SIGHUP) from None
-
-    def _message(self, key: Any) -> Message | None:
-        text, name = str(key), key.name or ""
-        if self._sequence or text == CSI:
-            return self._piece(text)
-        if self._pasted is not None:
-            self._pasted.append(text)
-            return None
-        if name.startswith("MOUSE"):
-            return self._click(key, name)
-        if name == "BRACKETED_PASTE":
-            return Pasted(key.text)
-        if name == "RESIZE_EVENT":
-            return Resized(*self.size)
-        return pressed(text, name)
-
-    def _piece(self, text: str) -> Pasted | None:
-        """The next piece of a control sequence that arrived in pieces. But for the marks of a paste it means nothing here;
-        between those, text is text, whatever keys it looks like."""
-        self._sequence += text
-        if self._sequence == CSI or not "@" <= text[-1:] <= "~":
-            return None
-        sequence, self._sequence = self._sequence, ""
-        if sequence == PASTE_BEGIN:
-            self._pasted = []
-        elif sequence == PASTE_END and self._pasted is not None:
-            whole, self._pasted = "".join(self._pasted), None
-            return Pasted(whole)
-        return None
-
-    def _click(self, key: Any, name: str) -> Clicked | None:
-        y, x = key.mouse_yx
-        if "SCROLL" in name or "WHEEL" in name:
-            return Clicked("wheel-up" if "UP" in name else "wheel-down", x, y)
-        if "RELEASE" in name or "MOTION" in name or "LEFT" not in name:
-            return None
-        now, before = time.monotonic(), self._pressed
-        self._pressed = (now, x, y)
-        return Clicked("double" if now - before[0] < DOUBLE_SECONDS and before[1:] == (x, y) else "press", x, y)
+        return found
 
     # ---- out ----------------------------------------------------------------------------------------------------
 
@@ -223,23 +152,17 @@ class Screen:
             sys.stdout.flush()
 
 
-def pressed(text: str, name: str) -> Pressed | None:
-    """A key by the console's names (see keys.py); None for what it does not know."""
-    if name in NAMES:
-        return Pressed(NAMES[name])
-    if text in ("\r", "\n"):
-        return Pressed("enter")
-    if text in ("\x7f", "\x08"):
-        return Pressed("backspace")
-    if text == "\t":
-        return Pressed("tab")
-    if text == " ":
-        return Pressed("space")
-    if len(text) == 1 and "\x01" <= text <= "\x1a":
-        return Pressed(f"ctrl-{chr(ord(text) + 96)}")
-    if name.startswith("KEY_F") and name[5:].isdigit():
-        return Pressed(f"f{name[5:]}")
-    return Pressed(text) if text and text.isprintable() else None
+def _colours_by_terminfo() -> int:
+    """How many colours the terminal's description promises; 8 where there is no description of it."""
+    try:
+        import curses
+    except ImportError:  # a Python that was built without
+        return 8
+    try:
+        curses.setupterm(fd=sys.stdout.fileno())
+        return curses.tigetnum("colors")
+    except curses.error:
+        return 8
 
 
 def line_sequence(canvas: Canvas, y: int, theme: Theme) -> str:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from console import text
 from console.keys import Key
 from console.messages import Want
-from console.screens.jobs import age_of
+from console.screens.jobs import ago
 from console.screens.listing import Column, Listing, Row
 from console.screens.page import Page, Text, document, facts, heading, wrapped
 from console.screens.screen import Outcome
@@ -35,7 +35,7 @@ class Contracts(Listing):
     )  # fmt: skip
     refusals = (
         Column("type", lambda state, refusal: (refusal["type"], "title"), 24, sort=lambda r: r["type"]),
-        Column("minute", lambda state, refusal: (age_of(state, refusal.get("minute")) + " ago", "dim"), 13, ">", sort=lambda r: r.get("minute")),
+        Column("minute", lambda state, refusal: (ago(state, refusal.get("minute")), "dim"), 13, ">", sort=lambda r: r.get("minute")),
         Column("count", lambda state, refusal: (text.count(refusal["count"]), "warn"), 7, ">", sort=lambda r: -r["count"]),
         Column("reason", lambda state, refusal: (str(refusal.get("reason") or ""), "bad"), 22, sort=lambda r: r.get("reason")),
         Column("the first", lambda state, refusal: (_first_faults(refusal), "dim")),

@@ -41,6 +41,7 @@ class Filling:
 
     name = ""
     title = ""
+    without: Sequence[str] = ()
     verb = "Submit"
 
     @property

@@ -113,6 +113,14 @@ class JobScreen(Page):
         document = state.document(job_want(view.subject, "/graph"))
         return tree_lines(document, view.subject, state.ascii_only) if document else []
 
+    def settle(self, state: State) -> State:
+        """Among the relatives the job itself is selected first."""
+        view = state.view
+        if TABS[view.tab % len(TABS)] == "relatives" and view.chosen != view.subject and (branches := self._relatives(state, view)):
+            line = next((line for line, (job_id, _) in enumerate(branches) if job_id == view.subject), 0)
+            state = state.change(chosen=view.subject, cursor=line)
+        return super().settle(state)
+
     def links(self, state: State, view: View, columns: int) -> Mapping[int, View]:
         if TABS[view.tab % len(TABS)] != "relatives":
             return {}

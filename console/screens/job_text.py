@@ -7,7 +7,7 @@ from typing import Any
 from console import text, timeline
 from console.messages import Answer
 from console.requests import curl_of, event_of
-from console.screens.jobs import age_of
+from console.screens.jobs import ago
 from console.screens.page import Text, document, facts, heading, wrapped
 from console.state import State
 from console.theme import STATE_STYLES
@@ -61,7 +61,7 @@ def _attempt(attempt: Document, events: Sequence[Document]) -> list[tuple[str, s
 
 def _facts(state: State, job: Document, events: Sequence[Document]) -> list[tuple[str, str, str]]:
     def at(name: str) -> str:
-        return f"{job[name][:19].replace('T', ' ')} ({age_of(state, job[name])} ago)" if job.get(name) else ""
+        return f"{job[name][:19].replace('T', ' ')} ({ago(state, job[name])})" if job.get(name) else ""
 
     due = job["run_at"][:19].replace("T", " ") if job.get("run_at") and not job.get("started_at") else ""
     return [

@@ -27,6 +27,12 @@ def age_of(state: State, instant: str | None) -> str:
     return "-" if not instant else text.age(state.clock - from_rfc3339(instant) / MICROSECONDS)
 
 
+def ago(state: State, instant: str | None) -> str:
+    """The same as a point in time: `now`, `12 s ago`."""
+    age = age_of(state, instant)
+    return age if age in ("-", "now") else f"{age} ago"
+
+
 def status_of(job: Row) -> tuple[str, str]:
     status = str(job["status"])
     shown = "cancelling" if status == "running" and job.get("cancel_requested_at") else status
@@ -36,7 +42,7 @@ def status_of(job: Row) -> tuple[str, str]:
 def took(state: State, job: Row) -> tuple[str, str]:
     """How long the last attempt ran; of a running one, how long it runs."""
     if job["status"] == "running" and job.get("started_at"):
-        return age_of(state, job["started_at"]), "active"
+        return age_of(state, job["started_at"]).replace("now", "0 s"), "active"
     seconds = timeline.ran_seconds(job)
     return ("", "") if seconds is None else (text.duration(seconds), "dim")
 

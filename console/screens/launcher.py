@@ -23,11 +23,12 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SECONDS_A_MESSAGE = 0.8
 COLUMNS, ART, TEXT = 86, 8, 13
 STAGE_STYLES = {"done": "ok", "failed": "bad", "begun": "active", "told": "active"}
-ELSEWHERE = ("back", "filter", "new-task", "next", "previous", "screen", "operations")  # there is nothing yet to go to
+ELSEWHERE = ("back", "filter", "new-task", "next", "previous", "screen", "operations", "alerts")  # there is nothing yet to go to
 
 
 class Launcher:
     name = "launcher"
+    without: Sequence[str] = ELSEWHERE
     title = "Launcher"
     launch_keys = (
         Key(("L",), "launch", "start it here", "Start the embedded system on this machine; it goes on running when the console is left."),
@@ -59,7 +60,7 @@ class Launcher:
             return self._launch(state, "embedded")
         if command == "cluster":
             return self._cluster(state)
-        return (state, ()) if command in ELSEWHERE else None
+        return (state, ()) if command in self.without else None
 
     @staticmethod
     def _launch(state: State, what: str) -> Outcome:

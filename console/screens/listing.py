@@ -37,6 +37,7 @@ class Listing:
 
     name = ""
     title = ""
+    without: Sequence[str] = ()
     columns: Sequence[Column] = ()
     extra: Sequence[Key] = ()
     empty = "Nothing here yet."

@@ -27,6 +27,7 @@ class Page:
 
     name = ""
     title = ""
+    without: Sequence[str] = ()
     extra: Sequence[Key] = ()
     tabs: Sequence[str] = ()
     headroom = 2

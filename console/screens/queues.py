@@ -7,7 +7,7 @@ from console import prompts, text
 from console.keys import Key
 from console.messages import Act, Want
 from console.moving import goto
-from console.screens.jobs import age_of
+from console.screens.jobs import ago
 from console.screens.listing import Column, Listing, Row
 from console.screens.screen import Outcome
 from console.state import State, View, sure
@@ -41,7 +41,7 @@ def _held(queue: Row) -> tuple[str, str]:
 def _workers(state: State, queue: Row) -> tuple[str, str]:
     """How many workers the queue has seen, and how long ago the last."""
     seen = queue.get("workers_seen") or ()
-    return (f"{len(seen)}, {age_of(state, seen[0]['seen_at'])} ago", "dim") if seen else ("none seen", "warn" if queue["depth"] else "faint")
+    return (f"{len(seen)}, {ago(state, seen[0]['seen_at'])}", "dim") if seen else ("none seen", "warn" if queue["depth"] else "faint")
 
 
 class Queues(Listing):

@@ -16,6 +16,7 @@ class Screen(Protocol):
 
     name: str
     title: str
+    without: Sequence[str] = ()  # commands of every screen that mean nothing on this one
 
     @property
     def keys(self) -> Sequence[Sequence[Key]]: ...

@@ -24,8 +24,9 @@ class Terminal:
     """`sent` is all that the program wrote; `screen` is what a terminal of that size shows of it."""
 
     def __init__(self, command: list[str], columns: int = 100, lines: int = 30, **environment: str) -> None:
-        self.screen = pyte.Screen(columns, lines)
-        self._stream = pyte.ByteStream(self.screen)
+        self._screen = pyte.Screen(columns, lines)
+        self._stream = pyte.ByteStream(self._screen)
+        self._unseen: list[bytes] = []  # what the model was not yet given: it takes longer than the program
         self.sent = b""
         self.code: int | None = None
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OBSERVATORY_", "NO_COLOR", "COLORFGBG"))}
@@ -41,6 +42,14 @@ class Terminal:
                 os._exit(127)
 
     # ---- what a person sees -------------------------------------------------------------------------------------
+
+    @property
+    def screen(self) -> pyte.Screen:
+        """What a terminal shows of all that was written. pyte knows no synchronized output, and takes the end of one for text."""
+        if self._unseen:
+            self._stream.feed(b"".join(self._unseen).replace(b"\x1b[?2026h", b"").replace(b"\x1b[?2026l", b""))
+            self._unseen.clear()
+        return self._screen
 
     @property
     def text(self) -> str:
@@ -59,8 +68,7 @@ class Terminal:
         except OSError:  # the program has ended
             return False
         self.sent += chunk
-        # pyte knows no synchronized output, and takes the end of one for text
-        self._stream.feed(chunk.replace(b"\x1b[?2026h", b"").replace(b"\x1b[?2026l", b""))
+        self._unseen.append(chunk)
         return bool(chunk)
 
     def until(self, condition: "str | Callable[[], Any]", seconds: float = 30.0) -> Any:
