@@ -1,14 +1,34 @@
 """The terminal console's loop: messages in, state on, frame out."""
 
+import json
 import queue
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from console import contexts, environment, exits, filters
 from console.contexts import Server
-from console.messages import Act, Connect, Copy, Effect, Ground, Keep, Launch, LaunchEnded, Message, Quit, Redraw, Refresh, Resized, Suspend, Ticked
+from console.messages import (
+    Act,
+    Acted,
+    Attach,
+    Connect,
+    Copy,
+    Effect,
+    Ground,
+    Keep,
+    Launch,
+    LaunchEnded,
+    Message,
+    Quit,
+    Redraw,
+    Refresh,
+    Resized,
+    Suspend,
+    Ticked,
+)
 from console.moving import connected
 from console.render import render
 from console.state import Link as Condition
@@ -120,12 +140,22 @@ class Loop:
                 self.screen.copy(text)
             case Act():
                 self.link.act(effect)
+            case Attach():
+                self._attach(effect)
             case Connect():
                 self._go_to(effect)
             case Keep(kept):
                 filters.keep(dict(kept))
             case Launch(what):
                 self._launch(what)
+
+    def _attach(self, what: Attach) -> None:
+        try:
+            held = json.loads(Path(what.path).expanduser().read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            self._take(Acted(what.act, None, f"{what.path}: {getattr(error, 'strerror', None) or error}"))
+            return
+        self.link.act(replace(what.act, body={**what.act.body, what.name: held}))
 
     def _look_at_size(self) -> None:
         size = self.screen.size

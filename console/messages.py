@@ -219,10 +219,19 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
+class Attach:
+    """An Act whose body gets what a JSON file holds, by this name."""
+
+    act: Act
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Keep:
     """Save the filters that a person named."""
 
     filters: tuple[tuple[str, str], ...]
 
 
-Effect = Act | Quit | Suspend | Redraw | Refresh | Copy | Connect | Launch | Keep
+Effect = Act | Attach | Quit | Suspend | Redraw | Refresh | Copy | Connect | Launch | Keep

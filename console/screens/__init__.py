@@ -2,7 +2,8 @@
 
 from console.screens.alerts import Alerts
 from console.screens.audit import Audit
-from console.screens.contracts import Contracts, ContractScreen, RefusalScreen
+from console.screens.contract import ContractCheck, ContractScreen
+from console.screens.contracts import Contracts, RefusalScreen
 from console.screens.dashboard import Dashboard
 from console.screens.dead_letters import DeadLetter, DeadLetters
 from console.screens.events import Events, EventScreen
@@ -19,7 +20,7 @@ from console.screens.screen import Screen
 
 _ALL: tuple[Screen, ...] = (
     Dashboard(), Jobs(), Events(), DeadLetters(), Queues(), Schedules(), Contracts(), Functions(), Audit(), Alerts(), Operations(),
-    JobScreen(), EventScreen(), DeadLetter(), LetterForm(), ContractScreen(), RefusalScreen(), FunctionScreen(), PickTask(), FormScreen(),
+    JobScreen(), EventScreen(), DeadLetter(), LetterForm(), ContractScreen(), ContractCheck(), RefusalScreen(), FunctionScreen(), PickTask(), FormScreen(),
     ScheduleForm(), Launcher(),
 )  # fmt: skip
 SCREENS: dict[str, Screen] = {screen.name: screen for screen in _ALL}

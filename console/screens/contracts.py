@@ -1,15 +1,14 @@
-"""Contracts: every type and version with its schema, what was refused and why, and whether a changed schema would fit."""
+"""Contracts: every type and version, and what was refused and why."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from console import text
 from console.keys import Key
 from console.messages import Want
 from console.screens.jobs import ago
 from console.screens.listing import Column, Listing, Row
-from console.screens.page import Page, Text, document, facts, heading, wrapped
+from console.screens.page import Page, Text, facts, heading, wrapped
 from console.screens.screen import Outcome
 from console.state import State, View
 from console.wants import CONTRACTS
@@ -29,7 +28,8 @@ class Contracts(Listing):
         Column("kind", lambda state, contract: (contract["kind"], "info"), 8, sort=lambda c: c["kind"]),
         Column("name", lambda state, contract: (contract.get("short") or contract["name"], "title"), 30, sort=lambda c: c["name"]),
         Column("version", lambda state, contract: (str(contract["version"]), "dim"), 7, ">", sort=lambda c: c["version"]),
-        Column("refused", lambda state, contract: (text.count(contract["refused"]) if contract["refused"] else "", "warn"), 8, ">",
+        Column("differs", lambda state, contract: _differs(contract), 8, ">", least=90, sort=lambda c: -len(c.get("differences") or ())),
+        Column("refused", lambda state, contract: (_refused(contract), "warn"), 8, ">",
                sort=lambda c: -c["refused"]),
         Column("description", lambda state, contract: (contract.get("description") or "", "dim")),
     )  # fmt: skip
@@ -59,7 +59,7 @@ class Contracts(Listing):
         counts: dict[str, int] = {}
         for refusal in refusals:
             counts[str(refusal["type"])] = counts.get(str(refusal["type"]), 0) + int(refusal["count"])
-        rows = [{**row, "refused": counts.get(str(row["name"]), 0)} for row in found.get("items") or []]
+        rows = [{**row, "refused": row.get("refused", counts.get(str(row["name"]), 0))} for row in found.get("items") or []]
         return [row for row in rows if all(word in f"{row['kind']} {row['name']} {row.get('description')}".lower() for word in words)]
 
     def above(self, area: Area, state: State, view: View) -> None:
@@ -83,49 +83,18 @@ class Contracts(Listing):
         return super().click(state, what, x, y)
 
 
+def _refused(contract: Row) -> str:
+    return text.count(contract["refused"]) if contract["refused"] else ""
+
+
+def _differs(contract: Row) -> tuple[str, str]:
+    found = contract.get("differences") or ()
+    return (text.count(sum(part["count"] for part in found)), "bad" if any(part.get("breaks") for part in found) else "warn") if found else ("", "")
+
+
 def _first_faults(refusal: Row) -> str:
     samples = refusal.get("samples") or ()
     return f"{samples[0].get('detail') or ''}  {samples[0].get('sample') or ''}" if samples and isinstance(samples[0], Mapping) else ""
-
-
-class ContractScreen(Page):
-    """A contract: its fields and its schema."""
-
-    name = "contract"
-    title = "Contract"
-    tabs = ("fields", "schema")
-
-    def wants(self, state: State, view: View) -> list[Want]:
-        return [Want(view.subject, every=0)]
-
-    def head(self, area: Any, state: State, view: View) -> None:
-        row = view.local or {}
-        area.spans(1, 0, [(str(row.get("name")), "title"), (f"  {row.get('kind')}, version {row.get('version')}", "dim")])
-        area.put(1, 1, str(row.get("description") or ""), "dim")
-
-    def text(self, state: State, view: View, columns: int) -> Text:
-        answer = state.answer(Want(view.subject, every=0))
-        if answer.document is None:
-            return [[(answer.problem or "Reading ...", "bad" if answer.problem else "dim")]]
-        if view.tab == 1:
-            return document(answer.document, columns)
-        return _fields(answer.document, columns)
-
-
-def _fields(schema: Mapping[str, Any], columns: int) -> Text:
-    from console.payloads import properties, types_of
-
-    required = set(schema.get("required") or ())
-    lines: Text = []
-    found = properties(schema)
-    room = max((len(name) for name in found), default=0) + 3
-    for name, field in found.items():
-        kind = " or ".join(sorted(types_of(field))) or "anything"
-        said = f"{kind}{', required' if name in required else ''}{', secret' if field.get('x-secret') else ''}"
-        lines.append([(name.ljust(room), "title" if name in required else ""), (said.ljust(26), "info"), (str(field.get("description") or ""), "dim")])
-    if schema.get("additionalProperties") is False:
-        lines += [[], [("No other field is taken.", "dim")]]
-    return lines or [[("It takes anything.", "dim")]]
 
 
 class RefusalScreen(Page):
@@ -146,7 +115,3 @@ class RefusalScreen(Page):
         for number, sample in enumerate(row.get("samples") or (), 1):
             lines += [*heading(f"sample {number}"), [(str(sample.get("detail") or ""), "bad")], *wrapped(text.clean(str(sample.get("sample"))), columns)]
         return lines
-
-
-def contract_path(name: str) -> str:
-    return f"/v1/contracts/{quote(name, safe='')}"

@@ -1,6 +1,6 @@
 """Functions: what each does, its instances and since when they are up, cold starts, and which of them are at zero."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from console import text
 from console.messages import Want
@@ -9,7 +9,7 @@ from console.screens.listing import Column, Listing, Row
 from console.screens.page import Page, Text, document, facts, heading
 from console.screens.screen import Outcome
 from console.state import State, View
-from console.wants import FUNCTIONS
+from console.wants import FUNCTIONS, STORES
 from console.widgets.canvas import Area
 
 
@@ -18,14 +18,14 @@ def _instances(function: Row) -> tuple[str, str]:
     return (f"{number} up", "ok") if number else ("at zero", "dim")
 
 
-def _up_since(state: State, function: Row) -> tuple[str, str]:
-    starts = [str(found["started_at"]) for found in function.get("instances") or () if isinstance(found, Mapping) and found.get("started_at")]
-    return (age_of(state, max(starts)), "dim") if starts else ("", "dim")
+def _since(state: State, instant: str | None) -> tuple[str, str]:
+    return (age_of(state, instant) if instant else "", "dim")
 
 
-def _cold_starts(function: Row) -> tuple[str, str]:
-    number = function.get("cold_starts")
-    return ("", "dim") if number is None else (text.count(number), "dim")
+def _pods(function: Row) -> tuple[str, str]:
+    """Pods as Kubernetes counts them; nothing where nobody does."""
+    number = function.get("pods")
+    return ("", "dim") if number is None else (text.count(number), "ok" if number else "dim")
 
 
 def _cold_start(function: Row) -> tuple[str, str]:
@@ -41,12 +41,15 @@ class Functions(Listing):
     name = "functions"
     title = "Functions"
     marking = False
+    headroom = 1
     columns = (
         Column("function", lambda state, function: (function["name"], "title"), 16, sort=lambda f: f["name"]),
         Column("instances", lambda state, function: _instances(function), 10, sort=lambda f: len(f.get("instances") or ())),
-        Column("newest up", lambda state, function: _up_since(state, function), 10, ">"),
-        Column("cold starts", lambda state, function: _cold_starts(function), 11, ">", least=90, sort=lambda f: f.get("cold_starts")),
-        Column("took", lambda state, function: _cold_start(function), 9, ">", least=90, sort=lambda f: f.get("cold_start_seconds")),
+        Column("pods", lambda state, function: _pods(function), 5, ">", least=110, sort=lambda f: f.get("pods")),
+        Column("started", lambda state, function: _since(state, function.get("last_started_at")), 10, ">", sort=lambda f: f.get("last_started_at")),
+        Column("stopped", lambda state, function: _since(state, function.get("last_stopped_at")), 10, ">", least=110),
+        Column("starts", lambda state, function: (text.count(function.get("starts") or 0), "dim"), 7, ">", least=90, sort=lambda f: f.get("starts")),
+        Column("cold start", lambda state, function: _cold_start(function), 10, ">", least=90, sort=lambda f: f.get("cold_start_seconds")),
         Column("does", lambda state, function: (function.get("does") or "", "dim")),
         Column("names", lambda state, function: (_names(function), "dim"), 36, least=130),
     )
@@ -60,6 +63,16 @@ class Functions(Listing):
     def source(self, state: State, view: View) -> list[Row]:
         words = view.query.lower().split()
         return [row for row in super().source(state, view) if all(word in f"{row['name']} {row.get('does')} {_names(row)}".lower() for word in words)]
+
+    def wants(self, state: State, view: View) -> Sequence[Want]:
+        return (*super().wants(state, view), STORES)
+
+    def above(self, area: Area, state: State, view: View) -> None:
+        """The stores that they share, and whether they answer."""
+        x = area.put(1, 0, "stores", "dim")
+        for store in state.items(STORES):
+            said = f"{store['name']}: {store['kind']}, {store['found']}" + (f", {text.count(store['lag'])} behind" if store.get("lag") else "")
+            x = area.put(x + 2, 0, said, "ok" if store["verdict"] == "ok" else "bad")
 
     def open(self, state: State, row: Row) -> Outcome | None:
         return state.opened(View("function", str(row["name"]))), ()

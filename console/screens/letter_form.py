@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from console.messages import Act, Acted, Want
-from console.screens.contracts import contract_path
+from console.screens.contract import contract_path
 from console.screens.dead_letters import letter_path, told
 from console.screens.filling import Filling
 from console.screens.screen import Outcome

@@ -11,6 +11,9 @@ from console.state import State
 from tests.console.scenes import ALERTS, EVENTS, JOBS, LETTER, NOW, WALL, answered, away, press, scene, send, typed
 from tests.console.scenes import CONTRACTS as KINDS
 
+CHECKED = {"name": "demo.everything", "kind": "task", "checked": 1_000, "complete": True, "refused": 214, "same_as_now": False,
+           "words": "This schema would refuse 214 of the last 1,000 payloads.", "faults": [{"pointer": "/times", "detail": "must be 50 or less", "count": 214}],
+           "examples": [{"job": JOBS[3]["id"], "event": None, "url": "/x", "at": "2026-11-24T07:55:00.000000Z", "faults": [], "sample": '{"times": 99}'}]}
 FOLDER = Path(__file__).parent / "frames"
 SIZES = ((80, 24), (120, 40), (200, 60))
 Scene = Callable[[int, int], State]
@@ -70,7 +73,9 @@ FRAMES: dict[str, Scene] = {
     "dead-letter": _screen("dead-letter", subject=LETTER["id"]), "letter-form": _screen("letter-form", subject=LETTER["id"]),
     "queues": _screen("queues"), "schedules": _screen("schedules"), "schedule": _screen("schedule", subject="nightly"), "contracts": _screen("contracts"),
     "contracts-refusals": _pressed("contracts", "t"), "refusal": _pressed("contracts", "t", "enter"),
-    "contract": _screen("contract", subject=KINDS[1]["url"], local=KINDS[1]), "functions": _screen("functions"),
+    "contract": _screen("contract", subject=KINDS[1]["url"], local=KINDS[1]),
+    "contract-versions": _screen("contract", subject=KINDS[1]["url"], local=KINDS[1], tab=2),
+    "contract-check": _screen("contract-check", subject="demo.everything", local=CHECKED), "functions": _screen("functions"),
     "function": _screen("function", subject="scheduler"), "audit": _screen("audit"), "alerts": lambda c, n: press(_alerting(c, n), "A"),
     "operations": _screen("operations"), "new-task": _screen("new-task"), "form": _form, "launcher": away, "launcher-starting": _starting,
     "launcher-cluster": _cluster,

@@ -104,7 +104,10 @@ COUNTED = {"type": "object", "required": ["count"], "properties": {"count": {"ty
 CONTRACTS = [
     {"name": "dev.observatory.job.queued.v1", "kind": "event", "version": 1, "description": "The job may be claimed.", "short": "job.queued",
      "url": "/v1/contracts/dev.observatory.job.queued.v1"},
-    {"name": "demo.everything", "kind": "task", "version": 1, "description": "Every kind of field.", "url": "/v1/contracts/demo.everything"},
+    {"name": "demo.everything", "kind": "task", "version": 2, "description": "Every kind of field.", "url": "/v1/contracts/demo.everything",
+     "refused": 214, "versions": [{"version": 1, "url": "/x"}, {"version": 2, "url": "/y"}],
+     "differences": [{"between": "version 1 and version 2", "count": 1, "breaks": ["/properties/times/maximum"],
+                      "changes": [{"pointer": "/properties/times/maximum", "kind": "changed", "before": 1000, "after": 100}]}]},
 ]  # fmt: skip
 REFUSALS = [{"minute": "2026-11-24T07:58:00.000000Z", "type": "demo.everything", "reason": "contract-violation", "count": 214,
              "samples": [{"detail": "The payload breaks its schema.", "sample": '{"times": -1}'}]}]  # fmt: skip
@@ -112,9 +115,15 @@ ALERTS = [{"id": "failure-rate/demo.fail", "name": "failure-rate", "subject": "d
            "summary": "16 of 32 jobs of type demo.fail failed in the last 5 minutes.", "evidence": "/v1/jobs?state=failed&type=demo.fail",
            "mend": "Look at the errors; retry what failed once the cause is gone.", "since": "2026-11-24T07:58:00.000000Z"}]  # fmt: skip
 FUNCTIONS = [
-    {"name": "processor", "does": "runs the jobs of the queues", "instances": [{"function": "processor", "instance": "a"}]},
-    {"name": "scheduler", "does": "keeps time", "instances": []},
+    {"name": "processor", "does": "runs the jobs of the queues", "pods": 1, "starts": 3, "cold_start_seconds": 0.94,
+     "last_started_at": "2026-11-24T07:59:30.000000Z", "last_stopped_at": "2026-11-24T07:40:00.000000Z",
+     "instances": [{"function": "processor", "instance": "a", "started_at": "2026-11-24T07:59:30.000000Z", "first_request_at": None, "stopped_at": None,
+                    "start_seconds": 0.94}]},
+    {"name": "scheduler", "does": "keeps time", "pods": 0, "starts": 1, "cold_start_seconds": None, "last_started_at": "2026-11-24T07:30:00.000000Z",
+     "last_stopped_at": "2026-11-24T07:59:00.000000Z", "instances": []},
 ]  # fmt: skip
+STORES = [{"name": "jobs", "kind": "PostgreSQL", "verdict": "ok", "found": "answers", "lag": None},
+          {"name": "statistics", "kind": "Redis", "verdict": "bad", "found": "no answer", "lag": 70}]  # fmt: skip
 BULK = {"id": "01943a9e-1f2c-7a6b-8d3e-0000000b0001", "action": "retry", "q": "state:failed", "actor": "eva", "reason": None, "status": "running",
         "created_at": "2026-11-24T07:59:50.000000Z", "finished_at": None, "matched": 200, "done": 50, "outcomes": {"done": 48, "illegal-move": 2},
         "samples": []}  # fmt: skip
@@ -124,6 +133,7 @@ FAILED = f"/v1/jobs/{JOBS[2]['id']}"
 DOCUMENTS: dict[str, Any] = {
     "/v1/tasks": {"items": TASKS}, "/v1/stats": STATS, "/v1/queues": {"items": QUEUES}, "/v1/jobs": {"items": JOBS, "next_cursor": None},
     "/v1/events": {"items": EVENTS[::-1], "next_cursor": None}, "/v1/alerts": {"items": []}, "/v1/functions": {"items": FUNCTIONS},
+    "/v1/stores": {"items": STORES},
     "/v1/schedules": {"items": SCHEDULES}, "/v1/dead-letters": {"items": [LETTER], "next_cursor": None},
     f"/v1/dead-letters/{LETTER['id']}": WHOLE_LETTER, "/v1/contracts/dev.observatory.job.released.v1": COUNTED,
     "/v1/contracts": {"items": CONTRACTS, "refusals": REFUSALS}, "/v1/contracts/demo.everything": TASKS[0]["schema"], "/v1/bulk": {"items": [BULK]},

@@ -245,27 +245,7 @@ def test_a_server_that_answers_with_something_else_is_said_so(tmp_path: Path) ->
         server.terminate()
 
 
-# ---- starting, and scripts --------------------------------------------------------------------------------------
-
-
-def test_l_starts_a_system_that_goes_on_when_the_console_is_left(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url, data = f"http://127.0.0.1:{port}", tmp_path / "data"
-    with terminal(CONSOLE, OBSERVATORY_URL=url, OBSERVATORY_DATA=str(data), XDG_CONFIG_HOME=str(tmp_path)) as screen:
-        screen.until("connection refused")
-        assert "given by OBSERVATORY_URL" in screen.text
-        screen.press("L")
-        screen.until("live")
-        screen.press("q")
-        assert screen.ended() == 0
-        said = screen.sent.rpartition(b"?1049l")[2].decode()
-        assert "goes on" in said and url in said
-    pid = int(said.partition("process ")[2].partition(",")[0])
-    process = read_process(pid)
-    assert process is not None and process.is_alive
-    process.signal(signal.SIGTERM)
-    wait_until(lambda: not process.is_alive, 60)
+# ---- scripts, and lesser terminals --------------------------------------------------------------------------------------
 
 
 def test_without_a_terminal_it_says_so_and_ends(system: System) -> None:

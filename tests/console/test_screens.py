@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from console.messages import Act, Clicked, Connect, Copy, Happened, Keep, Pressed, Received, Refused, Ticked, Unreached
+from console.messages import Act, Acted, Attach, Clicked, Connect, Copy, Happened, Keep, Pressed, Received, Refused, Ticked, Unreached
 from console.render import render
 from console.screens import SCREENS
 from console.state import State
 from console.update import update, wants
+from tests.console.frames import CHECKED
 from tests.console.scenes import BULK, DOCUMENTS, EVENTS, JOBS, LETTER, NOW, QUEUES, STATS, WALL, command, job, press, scene, send, typed
 
 
@@ -331,3 +332,15 @@ def test_text_longer_than_the_screen_is_scrolled_to_its_end() -> None:
     state = press(scene("job", 80, 14, subject=JOBS[2]["id"]), "G")
     assert "trace id" in frame(state)
     assert "Traceback" in frame(press(state, "k", "k", "k", "k"))
+
+
+def test_a_schema_of_a_file_is_held_against_what_there_is() -> None:
+    state = press(press(scene("contracts"), "down", "enter"), "x")
+    _, effects = update(typed(state, "~/new.json"), Pressed("enter"))
+    [attached] = [effect for effect in effects if isinstance(effect, Attach)]
+    assert (attached.name, attached.path, attached.act.path) == ("schema", "~/new.json", "/v1/contracts/check")
+    [today] = acts(update(state, Pressed("enter"))[1])
+    assert today[2] == {"name": "demo.everything", "schema": DOCUMENTS["/v1/contracts/demo.everything"]}
+    state = send(press(state, "esc"), Acted(attached.act, CHECKED))
+    assert "would refuse 214 of the last 1,000" in frame(state)
+    assert press(state, "enter").view.screen == "job"

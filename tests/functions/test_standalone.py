@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,15 +17,10 @@ import pytest
 
 from tests.support.keys import KEYS, SETTING
 from tests.support.system import ROOT
+from tests.support.waiting import free_port
 
 FUNCTIONS = ("gateway", "processor", "metrics_engine", "read_model", "scheduler", "dead_letter")
 BIN = Path(sys.executable).parent
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def framework(function: str, port: int) -> list[str]:
