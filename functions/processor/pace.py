@@ -1,12 +1,22 @@
-"""How long handlers take, which of them kill their workers, and what follows: batches, turns, how much to claim."""
+"""How long handlers take, which of them fail at once or kill their workers, and what follows: batches, turns, how much to
+claim, and what not to claim (I18)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 QUICK_SECONDS = 0.005  # types that take longer go to a worker one at a time
 MOST_HELD = 256
 AHEAD_SECONDS = 0.05  # how much quick work to claim ahead of each worker
 KILL_SHARE = 20  # a type that kills its workers waits so many times what a kill cost
 ACQUITTED_AFTER = 3
+FAILS_AT_ONCE_SECONDS = 0.1
+FAILURES = 20  # in a row and at once, after which a type is held back
+FAILURE_SHARE = 25  # so many attempts of others for one of a type that always fails at once
+FAILURES_SAVED = 4.0
+FAILURES_OWED = -FAILURES_SAVED  # what it does while nobody waits is not held against it for long
+FORGOTTEN_SECONDS = 60.0
+OTHERS_SECONDS = 10 * AHEAD_SECONDS  # nobody else's attempt ended for so long: nobody is held up
 _WEIGHT = 0.2
 _RECENT_WEIGHT = 0.05
 
@@ -19,37 +29,76 @@ class Suspicion:
     kills: int = 0
     ended_well: int = 0
     resume_at: float = 0.0
+    seen_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Streak:
+    """Failures of a type in a row, each at once; `allowance` is how many more may begin while others wait."""
+
+    failures: int = 0
+    allowance: float = 0.0
+    seen_at: float = 0.0
+
+
+class HeldBack(NamedTuple):
+    """`types` always fail at once or kill their workers; of them, those `at_all` are not to be claimed now. Of the others so
+    many may be claimed `in_turn` though jobs of other types wait, and so many `freely` when none do."""
+
+    types: frozenset[str] = frozenset()
+    at_all: frozenset[str] = frozenset()
+    in_turn: int = 0
+    freely: int = 0
 
 
 @dataclass(slots=True)
 class Pace:
-    """Measured durations by type (a moving average), and suspicions. Times are monotonic seconds."""
+    """Measured durations by type (a moving average), suspicions, streaks. Times are monotonic seconds."""
 
     size: int
     _expected: dict[str, float] = field(default_factory=dict)
     _suspects: dict[str, Suspicion] = field(default_factory=dict)
+    _streaks: dict[str, Streak] = field(default_factory=dict)
     _recent: float = 1.0
     _others_at: float = float("-inf")
 
-    def ended(self, task_type: str, seconds: float, now: float) -> None:
+    def ended(self, task_type: str, seconds: float, now: float, *, failed: bool = False) -> None:
         """A handler of this type ended by itself or by its timeout, its worker or not with it."""
         known = self._expected.get(task_type)
         self._expected[task_type] = seconds if known is None else known + _WEIGHT * (seconds - known)
         self._recent += _RECENT_WEIGHT * (min(seconds, 1.0) - self._recent)
+        if not failed:
+            self._streaks.pop(task_type, None)
+        elif seconds < FAILS_AT_ONCE_SECONDS:
+            streak = self._streaks.setdefault(task_type, Streak())
+            streak.failures, streak.seen_at = streak.failures + 1, now
         suspicion = self._suspects.get(task_type)
-        if suspicion is None:
+        if suspicion is not None:
+            suspicion.ended_well += 1
+            if suspicion.ended_well >= ACQUITTED_AFTER:
+                del self._suspects[task_type]
+        elif not self.always_fails(task_type):
             self._others_at = now
-            return
-        suspicion.ended_well += 1
-        if suspicion.ended_well >= ACQUITTED_AFTER:
-            del self._suspects[task_type]
+            for streak in self._streaks.values():
+                streak.allowance = min(streak.allowance + 1 / FAILURE_SHARE, FAILURES_SAVED)
 
     def killed_its_worker(self, task_type: str, cost_seconds: float, now: float) -> None:
         """A worker died under this type; `cost_seconds` is what the others lost by it."""
         suspicion = self._suspects.setdefault(task_type, Suspicion())
         suspicion.kills += 1
-        suspicion.ended_well = 0
+        suspicion.ended_well, suspicion.seen_at = 0, now
         suspicion.resume_at = now + (KILL_SHARE * cost_seconds if suspicion.kills > 1 else 0.0)
+
+    @property
+    def has_offenders(self) -> bool:
+        """Whether any type is suspect or has failed at once just now."""
+        return bool(self._suspects or self._streaks)
+
+    def begins(self, task_type: str) -> None:
+        """A job of this type was claimed."""
+        streak = self._streaks.get(task_type)
+        if streak is not None:
+            streak.allowance = max(streak.allowance - 1.0, FAILURES_OWED)
 
     def expected_seconds(self, task_type: str) -> float:
         return self._expected.get(task_type, 1.0)
@@ -61,10 +110,32 @@ class Pace:
     def is_suspect(self, task_type: str) -> bool:
         return task_type in self._suspects
 
+    def always_fails(self, task_type: str) -> bool:
+        """Whether it has failed at once so often in a row that it is held back."""
+        streak = self._streaks.get(task_type)
+        return streak is not None and streak.failures >= FAILURES
+
     def may_begin(self, task_type: str, now: float) -> bool:
         """Whether a suspect type may run now: its pause is over, or there is nobody whom it could hold up."""
-        suspicion = self._suspects[task_type]
-        return now >= suspicion.resume_at or now - self._others_at > 10 * AHEAD_SECONDS
+        return now >= self._suspects[task_type].resume_at or self._is_alone(now)
+
+    def held_back(self, held: Iterable[str], now: float) -> HeldBack:
+        """Of which types no more are to be claimed now, or few; `held` are those of jobs that the pool has."""
+        self._forget(now - FORGOTTEN_SECONDS)
+        failing = {name: streak.allowance for name, streak in self._streaks.items() if self.always_fails(name)}
+        waiting = {name for name in self._suspects if not self.may_begin(name, now)} | self._suspects.keys() & set(held)
+        suspects = len(self._suspects) - len(waiting)
+        in_turn = max(int(max(failing.values(), default=0.0)), min(suspects, 1))
+        return HeldBack(frozenset({*failing, *self._suspects}), frozenset(waiting), in_turn, 1 if suspects else MOST_HELD)
+
+    def _forget(self, before: float) -> None:
+        """Whoever was not seen since has to be found out anew."""
+        for known in (self._streaks, self._suspects):
+            for name in [name for name, offence in known.items() if offence.seen_at < before]:
+                del known[name]
+
+    def _is_alone(self, now: float) -> bool:
+        return now - self._others_at > OTHERS_SECONDS
 
     def capacity(self, free_workers: int) -> int:
         """How many jobs to hold at once: quick ones for 50 ms, 256 at most; of slow ones two a worker."""

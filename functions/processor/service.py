@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from contracts.job import Job
 from contracts.log_fields import about
 from contracts.trace import below_attempt
 from functions.processor.assignments import Assignment, Outcome
+from functions.processor.pace import HeldBack
 from functions.runtime.dead_letters import Consumer
 from functions.stores import faults
 from functions.stores.job_store import JobStore
@@ -21,12 +22,16 @@ from functions.stores.moves import Ending
 
 log = logging.getLogger("observatory.processor")
 
+HELD_BACK_SECONDS = 0.25
+TURN_SECONDS = 0.05  # how often types that are held back have their turn, at most
+
 
 class Pool(Protocol):
     """Runs handlers; tells outcomes as they come (see functions/processor/workers.py)."""
 
     def submit(self, assignments: Sequence[Assignment]) -> None: ...
     def wanted(self) -> int: ...
+    def held_back(self) -> HeldBack: ...
     def held(self) -> list[tuple[str, int]]: ...
     def cancel(self, job_id: str, lease_token: int) -> None: ...
     def drop(self, job_id: str, lease_token: int) -> None: ...
@@ -70,9 +75,10 @@ class Processor(Consumer):
         self._idle = asyncio.Event()
         self._idle.set()
         self._ends = asyncio.Event()
-        self._limited: dict[tuple[str, int], str] = {}  # leases of queues with a limit: its end lets another begin
+        self._limited: dict[tuple[str, int], str] = {}  # leases whose end lets another of their queue begin
         self._ending: set[tuple[str, int]] = set()  # leases whose outcome is being committed
         self._timed: set[str] = set()
+        self._turn_at = 0.0
         self._commits: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._draining = False
@@ -171,20 +177,48 @@ class Processor(Consumer):
         queue = next(iter(self._rung))
         del self._rung[queue]
         share = max(1, wanted // (len(self._rung) + 1))
+        held_back = self._pool.held_back()
         try:
-            jobs = await self._store.claim(
-                queue, share, worker=self._instance, instance=self._instance, lease_seconds=self._lease_seconds,
-                cold_start_seconds=self._take_cold_start(),
-            )  # fmt: skip
+            jobs = await self._claim(queue, share, held_back.types)
         except ObservatoryError:
             self._rung[queue] = None
             raise
         if len(jobs) == share:
             self._rung[queue] = None
         self._watch_limits(queue, jobs)
+        if held_back.types:
+            jobs += await self._claim_held_back(queue, share - len(jobs), held_back)
+        if len(jobs) < share:
+            self._come_again(queue, bool(held_back.types))
         if jobs:
             faults.reach("claimed")
             await self._hand_over(jobs)
+
+    async def _claim_held_back(self, queue: str, room: int, held_back: HeldBack) -> list[Job]:
+        """Jobs of types that always fail or kill their workers: their turn now and then, and more when nobody else waits. The
+        end of each lets another begin."""
+        now = asyncio.get_running_loop().time()
+        limit = held_back.in_turn if now >= self._turn_at else 0
+        jobs: list[Job] = []
+        with contextlib.suppress(Passing):  # others were claimed, and are to go on
+            if room > 0 and not self._rung and not await self._has_others(queue, held_back.types):
+                limit = max(limit, min(room, held_back.freely))
+            if limit > 0:
+                self._turn_at = now + TURN_SECONDS
+                jobs = await self._claim(queue, limit, held_back.at_all)
+        self._limited.update(((job.id, job.lease_token), queue) for job in jobs)
+        return jobs
+
+    async def _has_others(self, queue: str, types: Collection[str]) -> bool:
+        """Whether jobs of other types are queued there; a claim may find none because the queue was paused, or at its limit."""
+        counts = await self._store.counts()
+        return any(jobs and of == queue and status == "queued" and job_type not in types for (of, job_type, status), jobs in counts.items())
+
+    async def _claim(self, queue: str, limit: int, except_types: Collection[str]) -> list[Job]:
+        return await self._store.claim(
+            queue, limit, worker=self._instance, instance=self._instance, lease_seconds=self._lease_seconds,
+            cold_start_seconds=self._take_cold_start(), except_types=except_types,
+        )  # fmt: skip
 
     async def _hand_over(self, jobs: Sequence[Job]) -> None:
         """Gives claimed jobs to the pool; what it cannot take goes back at once, uncounted."""
@@ -195,19 +229,25 @@ class Processor(Consumer):
             raise
 
     def _watch_limits(self, queue: str, jobs: Sequence[Job]) -> None:
-        """A queue at its limit is claimed for again when one of its jobs ends, or when its rate lets the next one go."""
-        declared = self._queues.get(queue)
-        if getattr(declared, "max_running", None) is not None:
+        """A queue at its limit is claimed for again when one of its jobs ends."""
+        if getattr(self._queues.get(queue), "max_running", None) is not None:
             self._limited.update(((job.id, job.lease_token), queue) for job in jobs)
-        rate = getattr(declared, "rate_per_second", None)
-        if rate is not None and (jobs or queue not in self._timed):
-            self._timed.add(queue)
-            asyncio.get_running_loop().call_later(1.0 / rate, self._ring_timed, queue)
 
-    def _ring_timed(self, queue: str) -> None:
+    def _come_again(self, queue: str, held_back: bool) -> None:
+        """What the queue's rate, or a type that is held back, left in it is claimed for in a while."""
+        rate = getattr(self._queues.get(queue), "rate_per_second", None)
+        pauses = ([1.0 / rate] if rate is not None else []) + ([HELD_BACK_SECONDS] if held_back else [])
+        if pauses and queue not in self._timed:
+            self._timed.add(queue)
+            self._follow(self._ring_again(queue, min(pauses)))
+
+    async def _ring_again(self, queue: str, seconds: float) -> None:
+        """Rings a queue after a pause, unless there is nothing in it."""
+        await self._pause(seconds)
         self._timed.discard(queue)
-        if not self._draining:
-            self.ring(queue)
+        with contextlib.suppress(Passing):
+            if any(state.depth and not state.paused for state in await self._store.queues() if state.name == queue):
+                self.ring(queue)
 
     def _take_cold_start(self) -> float | None:
         cold_start, self._cold_start = self._cold_start, None
@@ -237,11 +277,15 @@ class Processor(Consumer):
         """From the pool: commits them, and asks for more work."""
         faults.reach("handled")
         self._ending.update((outcome.job_id, outcome.lease_token) for outcome in outcomes)
-        task = asyncio.get_running_loop().create_task(self._commit(outcomes))
-        self._commits.add(task)
-        task.add_done_callback(self._commits.discard)
+        self._follow(self._commit(outcomes))
         if self._rung:
             self._wake.set()
+
+    def _follow(self, work: Coroutine[Any, Any, None]) -> None:
+        """Lets something go on that a drain waits for."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._commits.add(task)
+        task.add_done_callback(self._commits.discard)
 
     async def _commit(self, outcomes: Sequence[Outcome]) -> None:
         endings = [_ending(outcome, self._instance) for outcome in outcomes]
@@ -281,9 +325,7 @@ class Processor(Consumer):
                 pause = min(pause * 2, 2.0)
 
     def on_progress(self, job_id: str, lease_token: int, progress: dict[str, Any]) -> None:
-        task = asyncio.get_running_loop().create_task(self._progress(job_id, lease_token, progress))
-        self._commits.add(task)
-        task.add_done_callback(self._commits.discard)
+        self._follow(self._progress(job_id, lease_token, progress))
 
     async def _progress(self, job_id: str, lease_token: int, progress: dict[str, Any]) -> None:
         with contextlib.suppress(ObservatoryError):  # progress is news: a lost lease or a store away drops it

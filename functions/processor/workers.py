@@ -16,7 +16,7 @@ from contracts.errors import ConfigurationError, Draining, LeaseLost
 from contracts.log_fields import about
 from functions.processor.assignments import Assignment, Outcome
 from functions.processor.masking import Masker
-from functions.processor.pace import Pace
+from functions.processor.pace import HeldBack, Pace
 from functions.processor.worker_link import Held, Record, StarterLink, WorkerLink, parse
 
 __all__ = ["Assignment", "Outcome", "WorkerPool"]
@@ -118,6 +118,7 @@ class WorkerPool:
                 raise ValueError(f"job {assignment.job_id} is held already under lease token {assignment.lease_token}")
             held = self._held[assignment.key] = Held(assignment)
             self._backlog.append(held)
+            self._pace.begins(assignment.type)
         self._advance()
 
     def wanted(self) -> int:
@@ -129,6 +130,12 @@ class WorkerPool:
         capacity = self._pace.capacity(free)
         retiring = sum(len(worker.outstanding) for worker in self._workers if worker.retiring)  # they take no worker's place
         return max(0, capacity - len(self._held) + retiring + min(parked, capacity))
+
+    def held_back(self) -> HeldBack:
+        """The task types of which it wants no more now: they always fail at once, or kill their workers."""
+        if not self._pace.has_offenders:
+            return HeldBack()
+        return self._pace.held_back((held.assignment.type for held in self._held.values()), time.monotonic())
 
     def held(self) -> list[tuple[str, int]]:
         """(job id, lease token) of every job that has not ended, for the renewal of its lease."""
@@ -442,7 +449,7 @@ class WorkerPool:
     def _ended(self, worker: WorkerLink, held: Held, record: Record, offset: int, now: float) -> None:
         task_type = held.assignment.type
         worker.load_seconds -= self._pace.expected_seconds(task_type)
-        self._pace.ended(task_type, record.ran_micros / 1e6, now)
+        self._pace.ended(task_type, record.ran_micros / 1e6, now, failed=record.kind in ("failed", "permanent"))
         if self._held.pop(held.assignment.key, None) is None:
             return
         self._tell_progress(held, record.progress, now, final=True)

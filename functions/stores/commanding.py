@@ -1,6 +1,6 @@
 """The half of `JobStore` that is commands: written once, inherited by every adapter that can run them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from contracts.alerts import Judge, Judgement
@@ -29,9 +29,10 @@ class Commanding:
         return await self.write(cmd.Submit(requests))
 
     async def claim(
-        self, queue: str, limit: int, *, worker: str, instance: str, lease_seconds: float, cold_start_seconds: float | None = None
-    ) -> list[Job]:
-        return await self.write(cmd.Claim(queue, limit, worker, instance, to_micros(lease_seconds), cold_start_seconds))
+        self, queue: str, limit: int, *, worker: str, instance: str, lease_seconds: float, cold_start_seconds: float | None = None,
+        except_types: Collection[str] = (),
+    ) -> list[Job]:  # fmt: skip
+        return await self.write(cmd.Claim(queue, limit, worker, instance, to_micros(lease_seconds), cold_start_seconds, except_types))
 
     async def end_attempts(self, endings: Sequence[Ending]) -> list[str | ObservatoryError]:
         return await self.write(cmd.EndAttempts(endings))

@@ -4,7 +4,7 @@ Every write is one transaction that holds the rows and their events together, an
 power cut. Every method may raise StoreUnavailable. Instants are microseconds since the epoch.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -211,9 +211,11 @@ class JobStore(Protocol):
         """
 
     async def claim(
-        self, queue: str, limit: int, *, worker: str, instance: str, lease_seconds: float, cold_start_seconds: float | None = None
-    ) -> list[Job]:
-        """The best claimable jobs of a queue (priority 9 first, then oldest), now running under this worker's lease."""
+        self, queue: str, limit: int, *, worker: str, instance: str, lease_seconds: float, cold_start_seconds: float | None = None,
+        except_types: Collection[str] = (),
+    ) -> list[Job]:  # fmt: skip
+        """The best claimable jobs of a queue (priority 9 first, then oldest), now running under this worker's lease. Those of
+        `except_types` are passed over, at no cost that grows with how many they are."""
 
     async def end_attempts(self, endings: Sequence[Ending]) -> list[str | ObservatoryError]:
         """Commits outcomes; for each the attempt's outcome, or LeaseLost (nothing changed)."""

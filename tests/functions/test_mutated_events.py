@@ -14,6 +14,7 @@ from contracts.event import Event
 from contracts.event_types import EVENT_TYPES
 from functions.dead_letter.service import DeadLetterKeeper
 from functions.metrics_engine.service import MetricsEngine
+from functions.processor.pace import HeldBack
 from functions.processor.service import Processor
 from functions.runtime.entrypoint import Function, event_function
 from functions.scheduler.service import Scheduler
@@ -32,6 +33,9 @@ class NoPool:
 
     def wanted(self) -> int:
         return 0
+
+    def held_back(self) -> HeldBack:
+        return HeldBack()
 
     def held(self) -> list[tuple[str, int]]:
         return []

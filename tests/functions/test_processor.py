@@ -12,6 +12,7 @@ from contracts.event import Event
 from contracts.job import Job
 from eventing.queues import QueueDeclaration
 from functions.processor.assignments import Assignment, Outcome
+from functions.processor.pace import HeldBack
 from functions.processor.service import Processor
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from tests.ports.job_store.steps import one, request, states, submitted
@@ -24,6 +25,7 @@ class PlayedPool:
 
     def __init__(self, wants: int = 4) -> None:
         self.wants = wants
+        self.holds_back = HeldBack()
         self.got: list[Assignment] = []
         self.dropped: list[str] = []
         self.cancelled: list[str] = []
@@ -36,6 +38,9 @@ class PlayedPool:
 
     def wanted(self) -> int:
         return 0 if self.closed else max(self.wants - len(self.got), 0)
+
+    def held_back(self) -> HeldBack:
+        return self.holds_back
 
     def held(self) -> list[tuple[str, int]]:
         return [assignment.key for assignment in self.got]
@@ -135,9 +140,12 @@ async def test_leases_are_renewed_while_a_handler_runs(store: SqliteJobStore, po
     job_id = await one(store)
     processor.ring("default")
     await until(lambda: pool.got)
-    for _ in range(15):
-        await asyncio.sleep(0.03)
-        assert (await store.tick()).rescued == 0
+    held_until = (await store.job(job_id)).lease_until or 0
+    for _ in range(5):
+        async with asyncio.timeout(10):
+            while (later := (await store.job(job_id)).lease_until or 0) <= held_until:
+                await asyncio.sleep(0.005)
+        held_until = later
     end(processor, pool, outcome(pool.got[0]))
     assert await ended(store, job_id) == ["succeeded"]
 
@@ -340,6 +348,48 @@ async def test_a_queue_with_a_limit_goes_on_when_one_of_its_jobs_ends(store: Sql
         assert len(pool.got) == 1
         end(processor, pool, outcome(pool.got[0]))
     assert await ended(store, *ids) == ["succeeded"] * 3
+    await processor.drain()
+
+
+async def test_types_that_are_held_back_wait_for_others_and_have_their_turn(store: SqliteJobStore, pool: PlayedPool, processor: Processor) -> None:
+    pool.holds_back = HeldBack(frozenset({"bad.a", "bad.b"}), frozenset({"bad.b"}), 1, 8)
+    await submitted(store, *[request(job_type) for job_type in ("bad.a", "bad.b", "bad.a", "demo.noop", "demo.noop", "demo.noop", "demo.noop")])
+    processor.ring("default")
+    await until(lambda: pool.got)
+    assert [assignment.type for assignment in pool.got] == ["demo.noop"] * 4 + ["bad.a"]  # its turn, though others fill the pool
+    end(processor, pool, *[outcome(assignment) for assignment in pool.got])
+    await until(lambda: pool.got)
+    assert [assignment.type for assignment in pool.got] == ["bad.a"]  # nobody else waits; bad.b must not even now
+    pool.holds_back = HeldBack(frozenset({"bad.b"}), frozenset(), 0, 1)
+    await until(lambda: len(pool.got) == 2)  # it comes again by itself
+    assert pool.got[-1].type == "bad.b"
+    end(processor, pool, *[outcome(assignment) for assignment in pool.got])
+
+
+async def test_a_queue_with_a_rate_is_claimed_for_again_while_there_is_something_in_it_and_no_longer(
+    store: SqliteJobStore, pool: PlayedPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.declare_queues([("slow", None, 50.0, False)])
+    claims: list[int] = []
+    claim = store.claim
+
+    async def counted(*arguments: Any, **options: Any) -> Any:
+        claims.append(1)
+        return await claim(*arguments, **options)
+
+    monkeypatch.setattr(store, "claim", counted)
+    processor = Processor(store, PlayedPool(wants=500), queues={"slow": QueueDeclaration("slow", "", None, 50.0, False)}, instance="me")
+    await processor.start()
+    ids = await submitted(store, *[request(queue="slow") for _ in range(60)])
+    processor.ring("slow")
+    async with asyncio.timeout(10):
+        while "queued" in await states(store, *ids):
+            await asyncio.sleep(0.01)
+    await until(lambda: not processor._timed)
+    before = len(claims)
+    assert before >= 3
+    await asyncio.sleep(0.2)  # ten times the pause of its rate: that nothing is done is what is tested
+    assert len(claims) == before
     await processor.drain()
 
 

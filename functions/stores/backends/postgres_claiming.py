@@ -1,6 +1,6 @@
 """Claims on PostgreSQL. Queues without conditions are claimed from by anybody at once; a limit or a rate is counted under a lock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from contracts.job import Job
@@ -23,10 +23,11 @@ class Conditions(NamedTuple):
 
 
 class Claiming:
-    """`claims`: queue -> how many at most."""
+    """`claims`: queue -> how many at most; `passed_over`: queue -> types that are not wanted."""
 
-    def __init__(self, claims: Mapping[str, int], unit: cmd.Unit) -> None:
+    def __init__(self, claims: Mapping[str, int], passed_over: Mapping[str, Collection[str]], unit: cmd.Unit) -> None:
         self._claims, self._unit = claims, unit
+        self._passed_over = {queue: sorted(types) for queue, types in passed_over.items()}
         self._limited: list[Conditions] = []
         self._tokens: dict[str, float] = {}  # of queues with a rate, before what is claimed now
 
@@ -37,7 +38,7 @@ class Claiming:
         questions.add(lambda rows: self._limited.extend(Conditions(*row) for row in rows), "lock_limited_queues", names=sorted(self._claims))
         for queue, limit in sorted(self._claims.items()):
             self._unit.claimable[queue] = []
-            questions.add(self._taker(queue), "claim", queue=queue, limit=limit)
+            questions.add(self._taker(queue), "claim", queue=queue, limit=limit, passed_over=self._passed_over.get(queue, []))
 
     def ask_limited(self, questions: Questions) -> None:
         """Claims what the conditions let go, now that they are known and locked."""
@@ -48,7 +49,8 @@ class Claiming:
                 limit = min(limit, int(tokens))
             if limit > 0 and not queue.paused:
                 most = queue.max_running if queue.max_running is not None else NO_LIMIT
-                questions.add(self._taker(queue.name), "claim_limited", queue=queue.name, limit=limit, max_running=most)
+                questions.add(self._taker(queue.name), "claim_limited", queue=queue.name, limit=limit, max_running=most,
+                              passed_over=self._passed_over.get(queue.name, []))  # fmt: skip
 
     def spend(self, transaction: Transaction) -> None:
         """Takes a token for each job that was claimed from a queue with a rate."""

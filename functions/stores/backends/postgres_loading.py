@@ -54,7 +54,7 @@ class Families:
 async def load(transaction: Transaction, needs: cmd.Needs, unit: cmd.Unit) -> Families:
     """Fills the unit with what its commands asked for."""
     families, questions = Families(), Questions()
-    claiming = Claiming(needs.claims, unit)
+    claiming = Claiming(needs.claims, needs.passed_over, unit)
     _ask_for_streams(questions, needs.streams - unit.streams.keys(), unit)
     _ask_for_keys(questions, needs, unit)
     _ask_for_jobs(questions, needs, unit, families)

@@ -2,8 +2,10 @@
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from heapq import merge
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -30,7 +32,7 @@ def load(connection: sqlite3.Connection, state: WriterState, needs: cmd.Needs, u
     if needs.operations:
         unit.operations = bulk.states(connection, needs.operations)
     for queue, limit in needs.claims.items():
-        unit.claimable[queue] = _claimable(connection, state, unit, queue, limit)
+        unit.claimable[queue] = _claimable(connection, state, unit, queue, limit, needs.passed_over[queue])
     if needs.tick:
         _load_tick(connection, state, needs, unit)
     unit.paused = {name: queue.paused for name, queue in state.queues.items()} if needs.streams else {}
@@ -90,7 +92,9 @@ def _load_effects(connection: sqlite3.Connection, needs: cmd.Needs, unit: cmd.Un
             unit.effects[pair] = orjson.loads(value)
 
 
-def _claimable(connection: sqlite3.Connection, state: WriterState, unit: cmd.Unit, queue: str, limit: int) -> list[Job]:
+def _claimable(
+    connection: sqlite3.Connection, state: WriterState, unit: cmd.Unit, queue: str, limit: int, passed_over: Collection[str]
+) -> list[Job]:
     """The best jobs that the queue's conditions let go: not paused, below `max_running`, within the rate."""
     conditions = state.queues.get(queue)
     if conditions is not None:
@@ -98,14 +102,32 @@ def _claimable(connection: sqlite3.Connection, state: WriterState, unit: cmd.Uni
         limit = min(limit, _allowance(connection, state, unit, queue, conditions))
     if limit <= 0:
         return []
-    sql = f"""SELECT json_group_array({rows.PACKED}) FROM (
-                SELECT * FROM jobs WHERE status = 'queued' AND queue = ? ORDER BY priority DESC, number LIMIT ?)"""
-    found = _adopt(state, unit, one(connection, sql, (queue, limit)))
+    if passed_over:
+        numbers = _json_list(_best_of_types(connection, state, queue, limit, passed_over))
+        found = _adopt(state, unit, one(connection, _BY_NUMBER, (numbers,)))
+    else:
+        found = _adopt(state, unit, one(connection, _BEST, (queue, limit)))
     if conditions is not None and conditions.rate_per_second is not None and found:
         conditions.tokens -= len(found)
         spent = (conditions.tokens, conditions.tokens_at, queue)
         connection.execute("UPDATE queues SET tokens = ?, tokens_at = ? WHERE name = ?", spent)
     return found
+
+
+_BEST = f"""SELECT json_group_array({rows.PACKED}) FROM (
+              SELECT * FROM jobs WHERE status = 'queued' AND queue = ? ORDER BY priority DESC, number LIMIT ?)"""
+_BY_NUMBER = f"""SELECT json_group_array({rows.PACKED}) FROM (
+                   SELECT * FROM jobs WHERE number IN (SELECT value FROM json_each(?)) ORDER BY priority DESC, number)"""
+
+
+def _best_of_types(
+    connection: sqlite3.Connection, state: WriterState, queue: str, limit: int, passed_over: Collection[str]
+) -> list[int]:
+    """The numbers of the best jobs of all other types that wait in the queue: the best of each, merged."""
+    types = {job_type for (of, job_type, status), jobs in state.counts.items() if of == queue and status == "queued" and jobs}
+    sql = "SELECT -priority, number FROM jobs WHERE status = 'queued' AND queue = ? AND type = ? ORDER BY priority DESC, number LIMIT ?"
+    ranked = [connection.execute(sql, (queue, job_type, limit)).fetchall() for job_type in sorted(types.difference(passed_over))]
+    return [number for _, number in islice(merge(*ranked), limit)]
 
 
 def _allowance(connection: sqlite3.Connection, state: WriterState, unit: cmd.Unit, queue: str, conditions: QueueRow) -> int:

@@ -1,6 +1,6 @@
 """Commands of the workers: claims, leases, outcomes, progress, steps."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,9 +22,11 @@ class Claim(Command):
     instance: str
     lease_micros: int
     cold_start_seconds: float | None = None
+    except_types: Collection[str] = ()
 
     def needs(self, needs: Needs, unit: Unit) -> None:
         needs.claims[self.queue] = needs.claims.get(self.queue, 0) + self.limit
+        needs.passed_over.setdefault(self.queue, set()).update(self.except_types)
 
     def apply(self, unit: Unit) -> list[Job]:
         unit.seen.add((self.queue, self.worker))

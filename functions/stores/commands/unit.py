@@ -32,6 +32,7 @@ class Needs:
     uniques: set[tuple[str, str]] = field(default_factory=set)
     effects: set[tuple[str, str]] = field(default_factory=set)
     claims: dict[str, int] = field(default_factory=dict)  # queue -> how many at most
+    passed_over: dict[str, set[str]] = field(default_factory=dict)  # queue -> types that its claims do not want
     tick: int = 0  # how many due, lost and expired jobs at most
     rescue_all: bool = False
     streams: set[str] = field(default_factory=set)

@@ -8,18 +8,21 @@ import asyncio
 from collections import Counter
 from typing import Any, Protocol
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from contracts.errors import ObservatoryError
 from contracts.job import JobRequest
 from contracts.statistics import fold
+from functions.metrics_engine.service import MetricsEngine
+from functions.runtime.bulk import again
 from functions.stores.audit import Audit
 from functions.stores.job_store import PUBLISH_CURSOR, STATISTICS_CURSOR, JobStore, Submitted
 from functions.stores.moves import Ending
 from functions.stores.retention import Retention
 from functions.stores.stats_store import StatsStore
-from tests.ports.job_store.model import BACKOFF, SECOND, Model
+from tests.ports.job_store.model import BACKOFF, ENDED, SECOND, Model
 
 QUEUES = [("default", None, None, False), ("bulk", 2, None, False)]
 TYPES = ("demo.noop", "demo.fail")
@@ -129,86 +132,96 @@ class LifeMachine(RuleBasedStateMachine):
 
     # ---- running ------------------------------------------------------------------------------------------------
 
-    @rule(queue=st.sampled_from(["default", "default", "bulk"]), limit=st.integers(1, 4))
-    def claim(self, queue: str, limit: int) -> None:
+    @rule(queue=st.sampled_from(["default", "default", "bulk"]), limit=st.integers(1, 4), passed_over=st.sampled_from([(), (), (), *[(t,) for t in TYPES]]))
+    def claim(self, queue: str, limit: int, passed_over: tuple[str, ...] = ()) -> None:
         now = self.bench.now()
-        jobs = self.run(self.store.claim(queue, limit, worker="worker", instance="instance", lease_seconds=LEASE))
-        assert [job.id for job in jobs] == self.model.claim(now, queue, limit, LEASE * SECOND)
+        jobs = self.run(self.store.claim(queue, limit, worker="worker", instance="instance", lease_seconds=LEASE, except_types=passed_over))
+        assert [job.id for job in jobs] == self.model.claim(now, queue, limit, LEASE * SECOND, passed_over)
         for job in jobs:
             assert (job.attempt, job.lease_token) == (self.model.jobs[job.id].attempt, self.model.jobs[job.id].token)
             self.leases.append((job.id, job.lease_token))
 
-    @rule(outcomes=st.lists(st.sampled_from(["succeeded", "failed", "permanent", "snoozed"]), min_size=1, max_size=4))
-    def work(self, outcomes: list[str]) -> None:
-        """Claims so many, and ends them one after the other."""
+    @rule(outcomes=st.lists(st.sampled_from(["succeeded", "failed", "permanent", "snoozed", None]), min_size=1, max_size=4))
+    def work(self, outcomes: list[str | None]) -> None:
+        """Claims so many, and ends some of them one after the other."""
         before = len(self.leases)
         self.claim("default", len(outcomes))
-        for number, outcome in enumerate(outcomes[: len(self.leases) - before]):
-            self.finish(number, outcome, None)
+        for lease, outcome in zip(self.leases[before:], outcomes, strict=False):
+            if outcome is not None:
+                self._finish(lease, outcome, None)
+
+    def _held(self) -> list[tuple[str, int]]:
+        return [lease for lease in self.leases if self.model.holds(*lease)]
 
     def _lease(self, number: int) -> tuple[str, int]:
-        return self.leases[-1 - number % len(self.leases)]
+        """One of the leases that are held, the last ones first."""
+        held = self._held()
+        return held[-1 - number % len(held)]
 
-    @precondition(lambda self: self.leases)
+    @precondition(lambda self: self._held())
     @rule(number=st.integers(0, 7), outcome=st.sampled_from(["succeeded", "succeeded", "failed", "failed", "permanent", "timed_out", "worker_died", "snoozed"]),
           after=st.sampled_from([None, None, 0.0, 3.0]))  # fmt: skip
     def finish(self, number: int, outcome: str, after: float | None) -> None:
-        (job_id, token), now = self._lease(number), self.bench.now()
+        self._finish(self._lease(number), outcome, after)
+
+    def _finish(self, lease: tuple[str, int], outcome: str, after: float | None) -> None:
+        assert isinstance(self._end(lease, outcome, after), str)
+        self.model.finish(self.bench.now(), lease[0], outcome, after)
+
+    def _end(self, lease: tuple[str, int], outcome: str, after: float | None = None) -> str | ObservatoryError:
         error = None if outcome in ("succeeded", "snoozed") else ERROR
-        (answer,) = self.run(self.store.end_attempts([Ending(job_id, token, outcome, ran_micros=5, error=error, after_seconds=after)]))
-        held = self.model.holds(job_id, token)
-        assert isinstance(answer, str) == held, (answer, held)
-        if held:
-            self.model.finish(now, job_id, outcome, after)
+        (answer,) = self.run(self.store.end_attempts([Ending(*lease, outcome, ran_micros=5, error=error, after_seconds=after)]))
+        return answer  # type: ignore[no-any-return]
 
-    def _stale(self) -> list[tuple[str, int]]:
-        """Leases of jobs that run under a newer one."""
-        return [(job_id, token) for job_id, token in self.leases if self.model.holds(job_id, token + 1)]
-
-    @precondition(lambda self: self._stale())
+    @precondition(lambda self: self._held())
     @rule(outcome=st.sampled_from(["succeeded", "failed"]))
-    def zombie_comes_back(self, outcome: str) -> None:
-        job_id, token = self._stale()[-1]
-        error = None if outcome == "succeeded" else ERROR
-        (answer,) = self.run(self.store.end_attempts([Ending(job_id, token, outcome, ran_micros=5, error=error)]))
-        assert isinstance(answer, ObservatoryError)
-        assert isinstance(self._dare(self.store.effect(job_id, token, "a", 9)), ObservatoryError)
+    def leases_are_lost_and_others_take_over(self, outcome: str) -> None:
+        """Nobody renews; the jobs are rescued, wait for their backoff, and are claimed again; then the first workers come back."""
+        self.time_passes(LEASE + 1, 0)
+        self.time_passes(BACKOFF["maximum_seconds"], 0)
+        self.claim("default", 4)
+        self.zombies_come_back(outcome)
 
-    @precondition(lambda self: self.leases)
+    @rule(outcome=st.sampled_from(["succeeded", "failed"]))
+    def zombies_come_back(self, outcome: str) -> None:
+        """Whoever does not hold the lease any more changes nothing, whatever has become of the job (I8)."""
+        for lease in [lease for lease in self.leases if not self.model.holds(*lease)][-5:]:
+            assert isinstance(self._end(lease, outcome), ObservatoryError)
+            assert isinstance(self._dare(self.store.effect(*lease, "a", 9)), ObservatoryError)
+            assert isinstance(self._dare(self.store.progress(*lease, {"fraction": 0.9, "message": None})), ObservatoryError)
+            assert self.run(self.store.release([lease], "drain")) == 0
+            assert [found.state for found in self.run(self.store.renew([lease], LEASE))] == ["lost"]
+
+    @precondition(lambda self: self._held())
     @rule(numbers=st.lists(st.integers(0, 7), min_size=1, max_size=3, unique=True))
     def renew(self, numbers: list[int]) -> None:
         leases = list(dict.fromkeys(self._lease(number) for number in numbers))
-        found = self.run(self.store.renew(leases, LEASE))
-        for answer, (job_id, token) in zip(found, leases, strict=True):
-            held = self.model.holds(job_id, token)
-            assert answer.state == ("lost" if not held else "cancelling" if self.model.jobs[job_id].cancelling else "held")
-            if held:
-                self.model.jobs[job_id].lease_until = self.bench.now() + LEASE * SECOND
+        for answer, (job_id, _) in zip(self.run(self.store.renew(leases, LEASE)), leases, strict=True):
+            assert answer.state == ("cancelling" if self.model.jobs[job_id].cancelling else "held")
+            self.model.jobs[job_id].lease_until = self.bench.now() + LEASE * SECOND
 
-    @precondition(lambda self: self.leases)
-    @rule(number=st.integers(0, 7))
-    def drain(self, number: int) -> None:
-        job_id, token = self._lease(number)
-        held = self.model.holds(job_id, token)
-        assert self.run(self.store.release([(job_id, token)], "drain")) == int(held)
-        if held:
+    @precondition(lambda self: self._held())
+    @rule()
+    def drain(self) -> None:
+        """A processor stops: every lease goes back at once, and no attempt is counted."""
+        held = self._held()
+        assert self.run(self.store.release(held, "drain")) == len(held)
+        for job_id, _ in held:
             self.model.give_back(self.bench.now(), job_id, None)
 
-    @precondition(lambda self: self.leases)
+    @precondition(lambda self: self._held())
     @rule(number=st.integers(0, 7), step=st.sampled_from("ab"), value=st.integers(0, 3))
     def once(self, number: int, step: str, value: int) -> None:
-        (job_id, token), held = self._lease(number), self.model.holds(*self._lease(number))
-        answer = self._dare(self.store.effect(job_id, token, step, value))
-        assert isinstance(answer, ObservatoryError) != held
-        if held:
-            assert answer == self.model.jobs[job_id].effects.setdefault(step, value)
+        """A step is done, and done again with another value: the first one stands."""
+        job_id, token = self._lease(number)
+        for attempt in (value, value + 1):
+            answer = self.run(self.store.effect(job_id, token, step, attempt))
+            assert answer == self.model.jobs[job_id].effects.setdefault(step, attempt)
 
-    @precondition(lambda self: self.leases)
+    @precondition(lambda self: self._held())
     @rule(number=st.integers(0, 7))
     def progress(self, number: int) -> None:
-        (job_id, token), held = self._lease(number), self.model.holds(*self._lease(number))
-        answer = self._dare(self.store.progress(job_id, token, {"fraction": 0.5, "message": None}))
-        assert isinstance(answer, ObservatoryError) != held
+        self.run(self.store.progress(*self._lease(number), {"fraction": 0.5, "message": None}))
 
     def _dare(self, work: Any) -> Any:
         try:
@@ -232,6 +245,25 @@ class LifeMachine(RuleBasedStateMachine):
         (answer,) = self.run(self.store.reopen([job_id], "eva", None))
         assert isinstance(answer, ObservatoryError) != self.model.reopen(job_id)
 
+    @precondition(lambda self: self.ids)
+    @rule(number=st.integers(0, 9))
+    def rerun(self, number: int) -> None:
+        """A person has an ended job run again as a new one."""
+        job = self.model.jobs.get(self._id(number))
+        if job is None:
+            assert isinstance(self._dare(self.store.job(self._id(number))), ObservatoryError)
+            return
+        stored = self.run(self.store.job(job.id))
+        if job.status not in ENDED:
+            with pytest.raises(ObservatoryError):
+                again(stored, "eva")
+            return
+        (answer,) = self.run(self.store.submit([again(stored, "eva")]))
+        assert isinstance(answer, Submitted) and answer.created
+        wish = {"type": job.type, "queue": job.queue, "priority": job.priority, "max_attempts": job.max_attempts, "parent_id": job.id}
+        assert self.model.submit(self.bench.now(), [wish], [answer.id]) == [_answer(answer)]
+        self.ids.append(answer.id)
+
     @rule(queue=st.sampled_from(["default", "bulk"]), paused=st.sampled_from([False, False, True]))
     def pause_or_resume(self, queue: str, paused: bool) -> None:
         self.run(self.store.set_paused(queue, paused, "eva", None))
@@ -251,10 +283,10 @@ class LifeMachine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.bench.pass_seconds(seconds)
 
-    @rule(what=st.sampled_from(["crash", "crash", "follow", "fold", "prune"]))
+    @rule(what=st.sampled_from(["crash", "crash", "follow", "fold", "prune", "replay"]))
     def meanwhile(self, what: str) -> None:
         """One rule for all of these, so that jobs get most of the steps."""
-        {"crash": self.plug_is_pulled, "follow": self.follow_the_feed, "fold": self.fold_statistics, "prune": self.prune}[what]()
+        {"crash": self.plug_is_pulled, "follow": self.follow_the_feed, "fold": self.fold_statistics, "prune": self.prune, "replay": self.replay}[what]()
 
     def tick(self) -> None:
         tick = self.run(self.store.tick())
@@ -278,6 +310,16 @@ class LifeMachine(RuleBasedStateMachine):
             await asyncio.gather(*(self.store.advance(cursor, after) for cursor in (PUBLISH_CURSOR, STATISTICS_CURSOR)))
 
         self.run(catch_up())
+
+    def replay(self) -> None:
+        """The statistics are lost and made anew from the log (and the checkpoint); what is stored is what the log, folded, says."""
+
+        async def replayed() -> list[str]:
+            await self.stats.clear()
+            await MetricsEngine(self.store, self.stats).catch_up()
+            return [str(found) async for found in Audit(self.store, self.stats).differences()]
+
+        assert self.run(replayed()) == []
 
     def prune(self) -> None:
         self.fold_statistics()

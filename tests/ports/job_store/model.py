@@ -105,13 +105,14 @@ class Model:
 
     # ---- running ------------------------------------------------------------------------------------------------
 
-    def claim(self, now: int, queue: str, limit: int, lease: int) -> list[str]:
+    def claim(self, now: int, queue: str, limit: int, lease: int, passed_over: tuple[str, ...] = ()) -> list[str]:
         """The ids that a claim gets, best first."""
         if queue in self.paused:
             return []
         if queue in self.limits:
             limit = min(limit, self.limits[queue] - sum(job.queue == queue and job.status == "running" for job in self.jobs.values()))
-        found = sorted((job for job in self.jobs.values() if job.queue == queue and job.status == "queued"), key=lambda job: (-job.priority, job.number))
+        claimable = (job for job in self.jobs.values() if job.queue == queue and job.status == "queued" and job.type not in passed_over)
+        found = sorted(claimable, key=lambda job: (-job.priority, job.number))
         for job in found[: max(limit, 0)]:
             job.status, job.attempt, job.token, job.lease_until, job.run_at = "running", job.attempt + 1, job.token + 1, now + lease, None
         return [job.id for job in found[: max(limit, 0)]]

@@ -58,6 +58,26 @@ class Claims:
         assert 2.5 <= data["waited_seconds"] < 12.5
         assert data["cold_start_seconds"] == 0.75
 
+    async def test_a_claim_passes_over_types_that_it_does_not_want(self, store: JobStore) -> None:
+        wishes = [("demo.a", 9), ("demo.b", 1), ("demo.c", 4), ("demo.b", 9), ("demo.a", 4), ("demo.c", 9), ("demo.b", 4)]
+        ids = await submitted(store, *[request(job_type, priority=priority) for job_type, priority in wishes])
+
+        async def wanted(limit: int, *except_types: str) -> list[int]:
+            jobs = await store.claim("default", limit, worker="w", instance="i", lease_seconds=15, except_types=except_types)
+            return [ids.index(job.id) for job in jobs]
+
+        assert await wanted(3, "demo.a") == [3, 5, 2]
+        assert await wanted(5, "demo.b", "demo.c", "demo.none") == [0, 4]
+        assert await wanted(5, "demo.b") == []
+        assert await wanted(5) == [6, 1]
+
+    async def test_a_claim_that_passes_over_types_keeps_to_the_queue_s_limit(self, store: JobStore) -> None:
+        await store.declare_queues([("narrow", 2, None, False)])
+        await submitted(store, *[request(job_type, queue="narrow") for job_type in ("demo.a", "demo.b", "demo.c", "demo.d")])
+        jobs = await store.claim("narrow", 9, worker="w", instance="i", lease_seconds=15, except_types={"demo.a"})
+        assert [job.type for job in jobs] == ["demo.b", "demo.c"]
+        assert await claimed(store, 9, "narrow") == []
+
     async def test_a_claim_takes_from_its_own_queue(self, store: JobStore) -> None:
         await one(store, queue="bulk")
         assert await claimed(store) == []

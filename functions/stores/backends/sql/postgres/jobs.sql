@@ -40,7 +40,7 @@ WHERE (type, unique_key) IN (SELECT r.type, r.unique_key FROM json_to_recordset(
 -- The best jobs of a queue that nothing holds back; what another claim has in hand is passed over. A queue with a limit or a
 -- rate, or that is paused, gives nothing here.
 SELECT {job} FROM observatory.jobs
-WHERE queue = %(queue)s AND status = 'queued' AND NOT EXISTS (
+WHERE queue = %(queue)s AND status = 'queued' AND type <> ALL (%(passed_over)s) AND NOT EXISTS (
     SELECT 1 FROM observatory.queues
     WHERE name = %(queue)s AND (paused OR max_running IS NOT NULL OR rate_per_second IS NOT NULL))
 ORDER BY priority DESC, number LIMIT %(limit)s FOR NO KEY UPDATE OF jobs SKIP LOCKED;
@@ -54,7 +54,7 @@ ORDER BY name FOR UPDATE;
 -- name: claim_limited
 -- Under the queue's lock: what it allows less what runs, the claims of those who held the lock before included.
 SELECT {job} FROM observatory.jobs
-WHERE queue = %(queue)s AND status = 'queued'
+WHERE queue = %(queue)s AND status = 'queued' AND type <> ALL (%(passed_over)s)
 ORDER BY priority DESC, number
 LIMIT greatest(0, least(%(limit)s, %(max_running)s - (
     SELECT count(*) FROM observatory.jobs AS r WHERE r.queue = %(queue)s AND r.status = 'running')))
