@@ -74,7 +74,7 @@ test-openapi: .venv/ready-for-tests ## 20,000 requests made up from the OpenAPI 
 
 .PHONY: test-servers
 test-servers: .venv/ready-for-tests ## the suites of every port on PostgreSQL, Redis, MongoDB and RabbitMQ; starts them, and needs all of them
-	@OBSERVATORY_TEST_SERVERS=required $(BIN)/python -m pytest -m servers $(ARGS)
+	@OBSERVATORY_TEST_SERVERS=required $(BIN)/python -m pytest -m servers -rs $(ARGS)
 
 .PHONY: test-all
 test-all: .venv/ready-for-tests ## everything that exists, going on after a failure; ends with one table
