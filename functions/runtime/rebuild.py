@@ -35,6 +35,7 @@ async def _check(settings: Settings, progress: Progress, found: Callable[[Differ
     try:
         return await _audit(store, stats, progress, found)
     finally:
+        await stats.close()
         await store.close()
 
 
@@ -74,6 +75,7 @@ async def _apply(settings: Settings, progress: Progress, table: bool) -> dict[st
         report = await _audit(store, stats, progress, left.append)
         return report | {"mended": len(wrong) - len(left), "left": [difference.as_json() for difference in left[:SHOWN]]}
     finally:
+        await stats.close()
         await store.close()
         folder.release()
 
