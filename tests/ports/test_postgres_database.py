@@ -139,13 +139,13 @@ PLANS: dict[str, tuple[dict[str, Any], str]] = {
 async def test_statements_find_what_they_need_by_indexes(postgres_url: str) -> None:
     """As the server plans by itself, with statistics and without our leaning on it."""
     async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
-        columns = STATEMENTS["insert_jobs"].decode().split("(", 1)[1].split(")", 1)[0]
+        columns = STATEMENTS["insert_jobs"].sql.decode().split("(", 1)[1].split(")", 1)[0]
         await connection.execute(_FILL.format(columns=columns).replace("{{}}", "{}").replace("%%", "%").encode())
         await connection.execute(_FEED.encode())
         await connection.execute(_PLACED.encode())
         await connection.execute("ANALYZE")
         for name, (values, index) in PLANS.items():
-            found = await connection.execute(b"EXPLAIN (FORMAT JSON) " + STATEMENTS[name], values)
+            found = await connection.execute(b"EXPLAIN (FORMAT JSON) " + STATEMENTS[name].sql, values)
             plan = json.dumps((await found.fetchone())[0])  # type: ignore[index]
             assert f'"Index Name": "{index}"' in plan, f"{name}: {plan}"
             for table in ("jobs", "events", "placed"):

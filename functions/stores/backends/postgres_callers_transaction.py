@@ -17,17 +17,17 @@ from psycopg.types.string import TextLoader
 from contracts.errors import ConfigurationError, ObservatoryError
 from contracts.job import JobRequest
 from functions.stores import commands as cmd
-from functions.stores.backends.postgres_database import Rows
-from functions.stores.backends.postgres_statements import Call, call
+from functions.stores.backends.postgres_connection import Rows
+from functions.stores.backends.postgres_statements import Call, call, statement
 from functions.stores.backends.postgres_transaction import Transaction
 from functions.stores.backends.postgres_work import Check, Workshop
 from functions.stores.job_store import Submitted
 
 Value = TypeVar("Value")
 TRIES = 6
-_BEGIN, _COMMIT = Call(b"SAVEPOINT observatory"), Call(b"RELEASE SAVEPOINT observatory")
-_UNDO = Call(b"ROLLBACK TO SAVEPOINT observatory")
-_TELL = Call(b"SELECT pg_notify('observatory', 'unplaced')")
+_BEGIN, _COMMIT = Call(statement("SAVEPOINT observatory")), Call(statement("RELEASE SAVEPOINT observatory"))
+_UNDO = Call(statement("ROLLBACK TO SAVEPOINT observatory"))
+_TELL = Call(statement("SELECT pg_notify('observatory', 'unplaced')"))
 
 
 class CallersTransaction(Transaction):
@@ -53,11 +53,11 @@ class CallersTransaction(Transaction):
         if isinstance(self._callers, AsyncConnection):
             async with self._callers.cursor(row_factory=tuple_row) as cursor:
                 cursor.adapters.register_loader("uuid", TextLoader)
-                await cursor.execute(*asked)
+                await cursor.execute(asked.statement.sql, asked.values)
                 return await cursor.fetchall() if cursor.description is not None else []
         with self._callers.cursor(row_factory=tuple_row) as plain:
             plain.adapters.register_loader("uuid", TextLoader)
-            plain.execute(*asked)
+            plain.execute(asked.statement.sql, asked.values)
             return plain.fetchall() if plain.description is not None else []
 
 

@@ -7,26 +7,23 @@ server that hangs, a cable that was cut) by shutting the socket down on this sid
 import asyncio
 import contextlib
 import logging
-import os
-import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection, errors
+from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.string import TextLoader
 from psycopg_pool import AsyncConnectionPool
 
 from contracts.errors import ConfigurationError, StoreUnavailable
-from functions.stores.backends.postgres_statements import Call, call
+from functions.stores.backends.postgres_connection import GRACE_SECONDS, PostgresConnection, Rows
+from functions.stores.backends.postgres_statements import BEGIN_SNAPSHOT, COMMIT, ROLLBACK, Call, call
 
 log = logging.getLogger("observatory.postgres")
-Rows = list[Any]
 QUICK_SECONDS = 1.0
-GRACE_SECONDS = 1.0  # after the server's own timeout, before this side gives up
 _AWAY = (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction, TimeoutError, OSError)
 # Statements of the writer and the readers go by keys. A plan must not rest on statistics that a young table does not have yet.
 _BY_KEY = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan -c jit=off"
@@ -61,40 +58,6 @@ def words_of(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-# ---- one exchange -----------------------------------------------------------------------------------------------
-
-
-async def exchange(connection: AsyncConnection[Any], calls: Sequence[Call], seconds: float) -> list[Rows]:
-    """The rows of each call, all in one round trip."""
-    with _deadline(connection, seconds + GRACE_SECONDS):
-        if len(calls) == 1:
-            return [await _rows(await connection.execute(*calls[0]))]
-        cursors = []
-        async with connection.pipeline():
-            for one in calls:
-                cursors.append(await connection.execute(*one))
-        return [await _rows(cursor) for cursor in cursors]
-
-
-async def _rows(cursor: psycopg.AsyncCursor[Any]) -> Rows:
-    return await cursor.fetchall() if cursor.description is not None else []
-
-
-@contextlib.contextmanager
-def _deadline(connection: AsyncConnection[Any], seconds: float) -> Iterator[None]:
-    timer = asyncio.get_running_loop().call_later(seconds, _cut, connection)
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _cut(connection: AsyncConnection[Any]) -> None:
-    """Ends the wait for a server that says nothing: whoever waits finds the connection closed."""
-    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as wire:
-        wire.shutdown(socket.SHUT_RDWR)
-
-
 # ---- connections ------------------------------------------------------------------------------------------------
 
 
@@ -103,11 +66,11 @@ class Link:
 
     def __init__(self, database: "PostgresDatabase", options: str, seconds: float) -> None:
         self._database, self._options, self.seconds = database, options, seconds
-        self._connection: AsyncConnection[Any] | None = None
+        self._connection: PostgresConnection | None = None
         self.made = 0
         """How often it was made."""
 
-    async def connection(self) -> AsyncConnection[Any]:
+    async def connection(self) -> PostgresConnection:
         """Raises psycopg.OperationalError when the database cannot be reached."""
         if self._connection is None or self._connection.closed or self._connection.broken:
             await self.drop()
@@ -117,7 +80,7 @@ class Link:
 
     async def ask(self, *calls: Call) -> list[Rows]:
         """Each call by itself, in one round trip. Raises psycopg.Error."""
-        return await exchange(await self.connection(), calls, self.seconds)
+        return await (await self.connection()).ask(calls, self.seconds)
 
     async def drop(self) -> None:
         connection, self._connection = self._connection, None
@@ -129,19 +92,15 @@ class Link:
 class Snapshot:
     """A reader's connection in one transaction: whatever is asked, it sees one moment."""
 
-    def __init__(self, connection: AsyncConnection[Any], seconds: float) -> None:
+    def __init__(self, connection: PostgresConnection, seconds: float) -> None:
         self._connection, self._seconds = connection, seconds
 
     async def ask(self, *calls: Call) -> list[Rows]:
-        return await exchange(self._connection, calls, self._seconds)
+        return await self._connection.ask(calls, self._seconds)
 
     async def rows(self, name: str, /, **values: Any) -> Rows:
         return (await self.ask(call(name, **values)))[0]
 
-
-_BEGIN_SNAPSHOT = Call(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-_COMMIT = Call(b"COMMIT")
-_ROLLBACK = Call(b"ROLLBACK")
 
 
 class PostgresDatabase:
@@ -159,7 +118,7 @@ class PostgresDatabase:
                     "keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3"}  # fmt: skip
         self._parameters = defaults | self._parameters
         self._readers = readers
-        self._pool: AsyncConnectionPool[AsyncConnection[Any]] | None = None
+        self._pool: AsyncConnectionPool[PostgresConnection] | None = None
         self._lost = False  # whether the connection of the last read was dead after it
 
     @property
@@ -173,9 +132,9 @@ class PostgresDatabase:
         given = self._parameters.get("options") or ""
         return make_conninfo(**{**self._parameters, "options": f"{options} {given}".strip()})
 
-    async def connect(self, options: str) -> AsyncConnection[Any]:
+    async def connect(self, options: str) -> PostgresConnection:
         async with asyncio.timeout(self.seconds.connect + GRACE_SECONDS):
-            connection = await AsyncConnection.connect(self._conninfo(options), autocommit=True, prepare_threshold=0)
+            connection = await PostgresConnection.connect(self._conninfo(options), autocommit=True)
         await _configure(connection)
         return connection
 
@@ -186,7 +145,7 @@ class PostgresDatabase:
     async def open(self) -> None:
         options = f"{_timeouts(self.seconds.read, self.seconds.lock)} {_BY_KEY}"
         self._pool = AsyncConnectionPool(
-            self._conninfo(options), kwargs={"autocommit": True, "prepare_threshold": 0}, configure=_configure, min_size=1, max_size=self._readers,
+            self._conninfo(options), connection_class=PostgresConnection, kwargs={"autocommit": True}, configure=_configure, min_size=1, max_size=self._readers,
             timeout=self.seconds.connect, reconnect_timeout=1.0, open=False, name="readers", num_workers=1,
         )  # fmt: skip
         await self._pool.open()
@@ -202,7 +161,7 @@ class PostgresDatabase:
         """The rows of each call, of one moment. Raises StoreUnavailable."""
         if len(calls) == 1:
             return await self._read(calls)
-        return (await self._read([_BEGIN_SNAPSHOT, *calls, _COMMIT]))[1:-1]
+        return (await self._read([BEGIN_SNAPSHOT, *calls, COMMIT]))[1:-1]
 
     async def rows(self, name: str, /, **values: Any) -> Rows:
         return (await self.read(call(name, **values)))[0]
@@ -222,22 +181,22 @@ class PostgresDatabase:
 
     async def _read_once(self, calls: Sequence[Call]) -> list[Rows]:
         async with self._reader() as connection:
-            return await exchange(connection, calls, self.seconds.read)
+            return await connection.ask(calls, self.seconds.read)
 
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
         """For what is asked in steps. Raises StoreUnavailable."""
         with answering():
             async with self._reader() as connection:
-                await exchange(connection, [_BEGIN_SNAPSHOT], self.seconds.read)
+                await connection.ask([BEGIN_SNAPSHOT], self.seconds.read)
                 try:
                     yield Snapshot(connection, self.seconds.read)
                 finally:
                     if not connection.closed:
-                        await exchange(connection, [_ROLLBACK], self.seconds.read)
+                        await connection.ask([ROLLBACK], self.seconds.read)
 
     @contextlib.asynccontextmanager
-    async def _reader(self) -> AsyncIterator[AsyncConnection[Any]]:
+    async def _reader(self) -> AsyncIterator[PostgresConnection]:
         if self._pool is None:
             raise StoreUnavailable("the job store is closed")
         pool = self._pool
@@ -257,7 +216,6 @@ def _timeouts(statement: float, lock: float) -> str:
     )
 
 
-async def _configure(connection: AsyncConnection[Any]) -> None:
+async def _configure(connection: PostgresConnection) -> None:
     """Ids are texts here."""
     connection.adapters.register_loader("uuid", TextLoader)
-    connection.prepared_max = 500

@@ -9,12 +9,12 @@ import psycopg
 
 from functions.stores.backends.postgres_audience import Audience
 from functions.stores.backends.postgres_database import Link, words_of
-from functions.stores.backends.postgres_statements import Call, call
+from functions.stores.backends.postgres_statements import Call, call, statement
 
 log = logging.getLogger("observatory.postgres")
 PAUSE_SECONDS = (0.1, 2.0)
 QUIET_SECONDS = 15.0  # how long to hear nothing before asking whether anybody is there
-_LISTEN = Call(b"LISTEN observatory")
+_LISTEN = Call(statement("LISTEN observatory"))
 
 
 class Ear:

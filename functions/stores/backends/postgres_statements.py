@@ -28,15 +28,30 @@ _PLACES = {
 }
 
 
+class Statement(NamedTuple):
+    """A statement with `%(name)s` for its values, as psycopg's cursors take it, and with `$1` for them, in the order of `names`."""
+
+    sql: bytes
+    numbered: bytes
+    names: tuple[str, ...]
+
+
 class Call(NamedTuple):
     """A statement with its values."""
 
-    sql: bytes
+    statement: Statement
     values: Mapping[str, Any] | None = None
 
 
-def _read(path: Path) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
+def statement(sql: str) -> Statement:
+    """A statement from its text."""
+    names = tuple(dict.fromkeys(re.findall(r"%\((\w+)\)s", sql)))
+    numbered = re.sub(r"%\((\w+)\)s", lambda found: f"${names.index(found[1]) + 1}", sql).replace("%%", "%")
+    return Statement(sql.encode(), numbered.encode(), names)
+
+
+def _read(path: Path) -> dict[str, Statement]:
+    found: dict[str, Statement] = {}
     for part in re.split(r"^-- name: ", path.read_text(), flags=re.MULTILINE)[1:]:
         name, _, text = part.partition("\n")
         lines = [line for line in text.splitlines() if not line.startswith("--")]
@@ -44,11 +59,13 @@ def _read(path: Path) -> dict[str, bytes]:
         for place, columns in _PLACES.items():
             sql = sql.replace(place, columns)
         for owner in OWNERS if "{owner}" in name else [""]:
-            found[name.strip().replace("{owner}", owner)] = sql.replace("{owner}", owner).encode()
+            found[name.strip().replace("{owner}", owner)] = statement(sql.replace("{owner}", owner))
     return found
 
 
-STATEMENTS: dict[str, bytes] = {name: sql for path in sorted(FOLDER.glob("*.sql")) for name, sql in _read(path).items()}
+STATEMENTS: dict[str, Statement] = {name: found for path in sorted(FOLDER.glob("*.sql")) for name, found in _read(path).items()}
+BEGIN, COMMIT, ROLLBACK = (Call(statement(word)) for word in ("BEGIN", "COMMIT", "ROLLBACK"))
+BEGIN_SNAPSHOT = Call(statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
 
 
 def call(name: str, /, **values: Any) -> Call:

@@ -3,20 +3,17 @@
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection
 
-from functions.stores.backends.postgres_database import Rows, exchange
-from functions.stores.backends.postgres_statements import Call, call
-
-_BEGIN, _COMMIT, _ROLLBACK = Call(b"BEGIN"), Call(b"COMMIT"), Call(b"ROLLBACK")
+from functions.stores.backends.postgres_connection import PostgresConnection, Rows
+from functions.stores.backends.postgres_statements import BEGIN, COMMIT, ROLLBACK, Call, call
 
 
 class Transaction:
     """On `connection`, of which nobody else makes use meanwhile. Nothing is sent before it must be."""
 
-    def __init__(self, connection: AsyncConnection[Any], seconds: float) -> None:
+    def __init__(self, connection: PostgresConnection, seconds: float) -> None:
         self._connection, self._seconds = connection, seconds
-        self._pending: list[Call] = [_BEGIN]
+        self._pending: list[Call] = [BEGIN]
 
     def add(self, name: str, /, **values: Any) -> None:
         """A statement whose answer nobody needs."""
@@ -25,22 +22,23 @@ class Transaction:
     async def ask(self, *calls: Call) -> list[Rows]:
         """The rows of each, in one round trip with all that gathered."""
         before, self._pending = self._pending, []
-        return (await exchange(self._connection, [*before, *calls], self._seconds))[len(before) :]
+        return (await self._connection.ask([*before, *calls], self._seconds))[len(before) :]
 
     async def rows(self, name: str, /, **values: Any) -> Rows:
         return (await self.ask(call(name, **values)))[0]
 
     async def commit(self, *last: Call) -> list[Rows]:
-        """The rows of `last`, after the commit."""
-        if not last and self._pending == [_BEGIN]:
-            return []  # nothing was asked, and nothing is to be written
-        return (await self.ask(*last, _COMMIT))[:-1]
+        """The rows of `last`, after the commit. What was not begun yet goes out as one message, which is a transaction by itself."""
+        if self._pending[:1] != [BEGIN]:
+            return (await self.ask(*last, COMMIT))[:-1]
+        del self._pending[0]
+        return await self.ask(*last) if last or self._pending else []
 
     async def roll_back(self) -> None:
         """Also after a fault; a connection that is lost needs none."""
         self._pending = []
         if not self._connection.closed and self._connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            await exchange(self._connection, [_ROLLBACK], self._seconds)
+            await self._connection.ask([ROLLBACK], self._seconds)
 
 
 class Questions:

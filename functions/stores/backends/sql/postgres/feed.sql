@@ -7,7 +7,7 @@ WITH new AS (
     INSERT INTO observatory.unplaced (events, counts) VALUES (%(events)s, %(counts)s) RETURNING commit_id
 ), told AS (
     INSERT INTO observatory.events (commit_id, place, stream, sequence, type, time, body)
-    SELECT new.commit_id, r.place, r.stream, r.sequence, r.type, %(now)s, r.body
+    SELECT new.commit_id, r.place, r.stream, r.sequence, r.type, %(now)s::bigint, r.body
     FROM new, json_to_recordset(%(rows)s::json) AS r(place integer, stream text, sequence integer, type text, body text)
 )
 SELECT commit_id FROM new;

@@ -138,7 +138,7 @@ FROM json_to_recordset(%(rows)s::json) AS r(job_id uuid, step text, lease_token 
 -- name: reserve_keys
 -- Each key goes to whoever inserts it first; who comes second waits for the first one's commit. In one order, against deadlocks.
 INSERT INTO observatory.idempotency (key, job_id, fingerprint, created_at)
-SELECT key, job_id, decode(fingerprint, 'hex'), %(now)s
+SELECT key, job_id, decode(fingerprint, 'hex'), %(now)s::bigint
 FROM ROWS FROM (json_to_recordset(%(rows)s::json) AS (key text, job_id uuid, fingerprint text)) WITH ORDINALITY
     AS r(key, job_id, fingerprint, place)
 ORDER BY key, place
@@ -151,7 +151,7 @@ FROM observatory.idempotency LEFT JOIN observatory.gone USING (job_id) WHERE key
 
 -- name: point_keys
 INSERT INTO observatory.idempotency (key, job_id, fingerprint, created_at)
-SELECT key, job_id, decode(fingerprint, 'hex'), %(now)s
+SELECT key, job_id, decode(fingerprint, 'hex'), %(now)s::bigint
 FROM json_to_recordset(%(rows)s::json) AS r(key text, job_id uuid, fingerprint text)
 ORDER BY key
 ON CONFLICT (key) DO UPDATE SET job_id = excluded.job_id, fingerprint = excluded.fingerprint, created_at = excluded.created_at;
@@ -162,6 +162,6 @@ DELETE FROM observatory.idempotency WHERE key = ANY (%(keys)s);
 -- name: write_seen
 -- Who asked for jobs; of each at most once a second, and nobody waits for a row that somebody else is writing just now.
 INSERT INTO observatory.workers (queue, worker, seen_at)
-SELECT queue, worker, %(now)s FROM json_to_recordset(%(rows)s::json) AS r(queue text, worker text)
+SELECT queue, worker, %(now)s::bigint FROM json_to_recordset(%(rows)s::json) AS r(queue text, worker text)
 ORDER BY queue, worker
 ON CONFLICT (queue, worker) DO UPDATE SET seen_at = excluded.seen_at;

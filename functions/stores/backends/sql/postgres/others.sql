@@ -163,7 +163,7 @@ SELECT subject_type, reason, count, samples FROM observatory.refusals WHERE minu
 
 -- name: write_refusals
 INSERT INTO observatory.refusals (minute, subject_type, reason, count, samples)
-SELECT %(minute)s, subject_type, reason, count, samples
+SELECT %(minute)s::bigint, subject_type, reason, count, samples
 FROM json_to_recordset(%(rows)s::json) AS r(subject_type text, reason text, count integer, samples text)
 ON CONFLICT (minute, subject_type, reason) DO UPDATE SET count = excluded.count, samples = excluded.samples;
 
