@@ -28,5 +28,6 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         yield started
 
 
+@pytest.hookimpl(trylast=True)  # after the fixtures of the session, which still work with the servers when a run is interrupted
 def pytest_sessionfinish() -> None:
     servers.stop_started()
