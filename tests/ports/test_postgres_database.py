@@ -16,6 +16,7 @@ from console.client import AsyncClient, Client
 from contracts.errors import ConfigurationError, ContractViolation, StoreUnavailable
 from contracts.job import Job
 from contracts.validation import validate_event
+from functions.stores.backends import postgres_committing
 from functions.stores.backends import postgres_migrations as migrations
 from functions.stores.backends.postgres_callers_transaction import at_once, submit_within
 from functions.stores.backends.postgres_database import PostgresDatabase, Seconds
@@ -116,8 +117,8 @@ IDS = ["00000000-0000-7000-8000-000000000000"]
 PLANS: dict[str, tuple[dict[str, Any], str]] = {
     "lock_jobs": ({"ending": IDS, "ids": IDS}, "jobs_pkey"),
     "look_at_jobs": ({"ids": IDS}, "jobs_pkey"),
-    "claim": ({"queue": "default", "limit": 10}, "jobs_claimable"),
-    "claim_limited": ({"queue": "default", "limit": 10, "max_running": 3}, "jobs_claimable"),
+    "claim": ({"queue": "default", "limit": 10, "passed_over": []}, "jobs_claimable"),
+    "claim_limited": ({"queue": "default", "limit": 10, "max_running": 3, "passed_over": []}, "jobs_claimable"),
     "expired": ({"now": 50, "limit": 100}, "jobs_expiring"),
     "due": ({"now": 50, "limit": 100}, "jobs_due"),
     "lost": ({"until": 50, "limit": 100}, "jobs_running"),
@@ -218,7 +219,9 @@ class _Swallower:
     def __init__(self, url: str) -> None:
         parts = psycopg.conninfo.conninfo_to_dict(url)
         self._address = str(parts["host"]), int(str(parts["port"]))
-        self._parts, self.swallows, self.url = parts, False, ""
+        self._parts, self.url = parts, ""
+        self.swallows: bool | str = False  # everything, or `questions` or `answers` alone
+        self.swallowed = asyncio.Event()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> "_Swallower":
@@ -236,18 +239,56 @@ class _Swallower:
         except OSError:
             writer.close()
             return
-        await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
+        await asyncio.gather(self._pass(reader, back, "questions"), self._pass(there, writer, "answers"))
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, what: str) -> None:
         try:
             while data := await reader.read(65_536):
-                if not self.swallows:
-                    writer.write(data)
-                    await writer.drain()
+                if self.swallows is True or self.swallows == what:
+                    self.swallowed.set()
+                    continue
+                writer.write(data)
+                await writer.drain()
         except OSError:
             pass
         finally:
             writer.close()
+
+
+@pytest.mark.parametrize("what", ["questions", "answers"])
+async def test_a_submission_whose_answer_was_lost_is_found_out_about(postgres_url: str, what: str) -> None:
+    """Whether the commit took place or not, it is one job, and the answer is true."""
+    async with _Swallower(postgres_url) as proxy:
+        database = PostgresDatabase(proxy.url, seconds=Seconds(connect=1.0, statement=0.5, read=0.5, placing=0.05))
+        store = PostgresJobStore(database, check=validate_event, migrate=False)
+        await store.open()
+        await one(store)
+        proxy.swallows = what
+        proxy.swallowed.clear()
+        asked = asyncio.ensure_future(store.submit([request(), request()]))
+        await proxy.swallowed.wait()
+        await asyncio.sleep(0.1)
+        proxy.swallows = False  # what was swallowed stays so: this connection is lost
+        answers = await asyncio.wait_for(asked, 30)
+        assert [isinstance(answer, Submitted) and answer.created for answer in answers] == [True, True]
+        assert sum((await store.counts()).values()) == 3
+        await store.tick()
+        await store.close()
+    assert check(postgres_url) == []
+
+
+async def test_what_cannot_be_known_is_said_to_be_unknown(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_committing, "FIND_OUT_SECONDS", 0.5)
+    async with _Swallower(postgres_url) as proxy:
+        database = PostgresDatabase(proxy.url, seconds=Seconds(connect=1.0, statement=0.5, read=0.5, placing=0.05))
+        store = PostgresJobStore(database, check=validate_event, migrate=False)
+        await store.open()
+        await one(store)
+        proxy.swallows = True
+        with pytest.raises(StoreUnavailable, match="not known"):
+            await one(store)
+        proxy.swallows = False
+        await store.close()
 
 
 async def test_a_database_that_is_away_is_said_to_be_within_a_moment() -> None:

@@ -20,7 +20,7 @@ from functions.stores import commands as cmd
 from functions.stores.backends.postgres_connection import Rows
 from functions.stores.backends.postgres_statements import Call, call, statement
 from functions.stores.backends.postgres_transaction import Transaction
-from functions.stores.backends.postgres_work import Check, Workshop
+from functions.stores.backends.postgres_work import Check, Unsure, Workshop
 from functions.stores.job_store import Submitted
 
 Value = TypeVar("Value")
@@ -77,10 +77,10 @@ async def submit_within(
         try:
             (((workshop.source, now),),) = await transaction.ask(call("deployment_now"))
             return (await workshop.do(transaction, [cmd.Submit(requests)], now)).answers[0]
-        except errors.UniqueViolation:  # somebody else took a unique_key just now: look again
-            await transaction.roll_back()
-            if turn == TRIES - 1:
-                raise
+        except Unsure as unsure:
+            if not isinstance(unsure.__cause__, errors.UniqueViolation) or turn == TRIES - 1:
+                raise unsure.__cause__ or unsure from None
+            await transaction.roll_back()  # somebody else took a unique_key just now: look again
         except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
             await transaction.roll_back()
             raise ConfigurationError("this database holds no Observatory: jobs and the caller's own tables must be in one database") from error

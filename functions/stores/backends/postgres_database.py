@@ -24,7 +24,7 @@ from functions.stores.backends.postgres_statements import BEGIN_SNAPSHOT, COMMIT
 
 log = logging.getLogger("observatory.postgres")
 QUICK_SECONDS = 1.0
-_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction, TimeoutError, OSError)
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction, TimeoutError, OSError)
 # Statements of the writer and the readers go by keys. A plan must not rest on statistics that a young table does not have yet.
 _BY_KEY = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan -c jit=off"
 
@@ -48,7 +48,7 @@ def answering() -> Iterator[None]:
     """Turns the driver's faults of a database that is away, full or too slow into StoreUnavailable."""
     try:
         yield
-    except _AWAY as error:
+    except AWAY as error:
         raise StoreUnavailable(f"the job store does not answer: {words_of(error)}") from error
 
 
@@ -69,12 +69,20 @@ class Link:
         self._connection: PostgresConnection | None = None
         self.made = 0
         """How often it was made."""
+        self.backend = 0
+        """The server's process behind the last connection."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether there was a connection, and it is dead."""
+        return self._connection is not None and self._connection.closed
 
     async def connection(self) -> PostgresConnection:
         """Raises psycopg.OperationalError when the database cannot be reached."""
-        if self._connection is None or self._connection.closed or self._connection.broken:
+        if self._connection is None or self._connection.closed:
             await self.drop()
             self._connection = await self._database.connect(self._options)
+            self.backend = self._connection.info.backend_pid
             self.made += 1
         return self._connection
 

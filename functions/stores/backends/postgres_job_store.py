@@ -21,6 +21,7 @@ from functions.stores.backends import postgres_retention as retention
 from functions.stores.backends import postgres_schedules as schedules
 from functions.stores.backends.postgres_audience import Audience
 from functions.stores.backends.postgres_clock import DatabaseClock
+from functions.stores.backends.postgres_committing import Committing
 from functions.stores.backends.postgres_database import PostgresDatabase
 from functions.stores.backends.postgres_ear import Ear
 from functions.stores.backends.postgres_placing import Placing
@@ -77,8 +78,8 @@ class PostgresJobStore(Commanding):
         self.placing = Placing(self.database.link(statement=seconds.statement, lock=seconds.placing), self._audience, seconds.placing)
         self.turn = Turn(self.database.link(statement=seconds.statement, lock=seconds.lock))
         self.ear = Ear(self.database.link(statement=seconds.statement, lock=seconds.lock), self._audience, self.placing.nudge)
-        link = self.database.link(statement=seconds.statement, lock=seconds.lock)
-        self.writer = Writer(link, self.placing, self._database_clock, self._transact)
+        self.link = self.database.link(statement=seconds.statement, lock=seconds.lock)
+        self.writer = Writer(Committing(self.link, self._database_clock, self._transact), self.placing)
 
     # ---- life -------------------------------------------------------------------------------------------------
 
@@ -121,6 +122,7 @@ class PostgresJobStore(Commanding):
         self._is_open = False
         await self.search.close()
         await self.writer.stop()
+        await self.link.drop()
         await self.ear.stop()
         await self.placing.stop()
         await self.turn.stop()

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import psycopg
+
 from contracts.errors import ObservatoryError
 from contracts.event import Event
 from contracts.ids import UuidSequence
@@ -33,6 +35,14 @@ class Done(NamedTuple):
     commit_id: int | None
 
 
+class Unsure(Exception):
+    """The commit failed, or its answer was lost; `backend` is the server's process that was at it."""
+
+    def __init__(self, answers: list[Any], events: Sequence[Event]) -> None:
+        super().__init__()
+        self.answers, self.events, self.backend = answers, events, 0
+
+
 class Workshop:
     """Does commands for the deployment `source`. `check` validates each event before it is stored."""
 
@@ -43,7 +53,10 @@ class Workshop:
         self._seen = writing.Seen()
 
     async def do(self, transaction: Transaction, commands: Sequence[Any], now: int) -> Done:
-        """All commands at the instant `now`, and the commit. Late ones see what the others wrote."""
+        """All commands at the instant `now`, and the commit. Late ones see what the others wrote.
+
+        Raises Unsure for what happens at the commit.
+        """
         results: dict[int, Any] = {}
         documents: list[dict[str, Any]] = []
         for late in (False, True):
@@ -58,8 +71,12 @@ class Workshop:
                 results[id(command)] = await answer if inspect.isawaitable(answer) else answer
         events = writing.checked(documents, self._check)
         faults.reach("inserted")
-        told = await transaction.commit(*([writing.told(events, now)] if events else ()))
-        return Done([results[id(command)] for command in commands], events, told[0][0][0] if events else None)
+        answers = [results[id(command)] for command in commands]
+        try:
+            told = await transaction.commit(*([writing.told(events, now)] if events else ()))
+        except (psycopg.Error, OSError) as error:
+            raise Unsure(answers, events) from error
+        return Done(answers, events, told[0][0][0] if events else None)
 
     async def _do(self, transaction: Transaction, unit: cmd.Unit, part: Sequence[cmd.Command], results: dict[int, Any]) -> None:
         needs = cmd.Needs()

@@ -7,41 +7,31 @@ tried again; one that cannot be stored at all is taken apart, so that what is ba
 import asyncio
 import contextlib
 import logging
-import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import psycopg
 from psycopg import errors
 
 from contracts.errors import ObservatoryError, StoreUnavailable
 from functions.stores import commands as cmd
 from functions.stores import faults
-from functions.stores.backends.postgres_clock import DatabaseClock
-from functions.stores.backends.postgres_database import Link, words_of
+from functions.stores.backends.postgres_committing import Committing
+from functions.stores.backends.postgres_database import words_of
 from functions.stores.backends.postgres_placing import Placing
-from functions.stores.backends.postgres_statements import call
-from functions.stores.backends.postgres_transaction import Transaction
 from functions.stores.backends.postgres_work import Done
-from functions.stores.clock import elapsed_ns
 
 log = logging.getLogger("observatory.postgres")
 BATCH = 500
 LAZY_SECONDS = 0.02
-TRIES = 6
-_COLLISIONS = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
 
 
 Asked = list[tuple[Any, asyncio.Future[Any]]]
-Transact = Callable[[Transaction, Sequence[Any]], Awaitable[Done]]
 
 
 class Writer:
-    """`transact` does commands within a transaction and commits it."""
-
-    def __init__(self, link: Link, placing: Placing, clock: DatabaseClock, transact: Transact) -> None:
-        self._link, self._placing, self._clock, self._transact = link, placing, clock, transact
+    def __init__(self, committing: Committing, placing: Placing) -> None:
+        self._committing, self._placing = committing, placing
         self._queue: deque[tuple[Any, asyncio.Future[Any]]] = deque()
         self._lazy: deque[tuple[Any, asyncio.Future[Any]]] = deque()
         self._asked = asyncio.Event()
@@ -61,7 +51,6 @@ class Writer:
             await self._task
         if self._answering:
             await asyncio.wait(self._answering)
-        await self._link.drop()
 
     def ask(self, command: Any) -> asyncio.Future[Any]:
         """The future has the command's answer after its commit. Lazy ones wait for company, 20 ms at most."""
@@ -106,9 +95,11 @@ class Writer:
 
     async def _write(self, batch: Asked) -> None:
         try:
-            done = await self._commit([command for command, _ in batch])
+            done = await self._committing.commit([command for command, _ in batch])
         except StoreUnavailable as error:
-            if isinstance(error.__cause__, errors.LockNotAvailable) and len(batch) > 1:
+            if not isinstance(error.__cause__, errors.LockNotAvailable):
+                _fail(batch + self._all_that_wait(), error)  # it is away for them, too, and each would find out at its cost
+            elif len(batch) > 1:
                 await self._write_each(batch)
             else:
                 _fail(batch, error)
@@ -126,37 +117,11 @@ class Writer:
         for asked in batch:
             await self._write([asked])
 
-    # ---- one transaction --------------------------------------------------------------------------------------
-
-    async def _commit(self, commands: Sequence[Any]) -> Done:
-        for turn in range(TRIES):
-            try:
-                return await self._try(commands)
-            except _COLLISIONS as error:
-                log.debug("tried again: %s", words_of(error), extra={"action": "postgres.collided"})
-                await asyncio.sleep(random.random() * 0.005 * 2**turn)
-            except (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction, TimeoutError, OSError) as error:
-                raise StoreUnavailable(f"the job store does not answer: {words_of(error)}") from error
-        raise StoreUnavailable(f"others changed the same jobs {TRIES} times meanwhile; try again")
-
-    async def _try(self, commands: Sequence[Any]) -> Done:
-        connection = await self._link.connection()
-        await self._set_clock()
-        transaction = Transaction(connection, self._link.seconds)
-        try:
-            return await self._transact(transaction, commands)
-        except BaseException:
-            with contextlib.suppress(psycopg.Error):
-                await transaction.roll_back()
-            raise
-
-    async def _set_clock(self) -> None:
-        for _ in range(3):
-            if self._clock.is_fresh:
-                return
-            asked = elapsed_ns()
-            ((micros,),) = (await self._link.ask(call("clock")))[0]
-            self._clock.learn(asked, elapsed_ns(), micros)
+    def _all_that_wait(self) -> Asked:
+        waiting = [*self._queue, *self._lazy]
+        self._queue.clear()
+        self._lazy.clear()
+        return waiting
 
     # ---- answers ----------------------------------------------------------------------------------------------
 

@@ -104,7 +104,7 @@ class PostgresBench(_Clocks):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for link in (store.writer._link, store.placing._link, store.ear._link):
+        for link in (store.link, store.placing._link, store.ear._link):
             await link.drop()
         await store.database.close()
 

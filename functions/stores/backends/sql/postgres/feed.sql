@@ -12,6 +12,13 @@ WITH new AS (
 )
 SELECT commit_id FROM new;
 
+-- name: find_commit
+-- Whether a commit took place whose answer was lost: by one of its events.
+SELECT commit_id FROM observatory.events WHERE stream = %(stream)s AND sequence = %(sequence)s AND body = %(body)s;
+
+-- name: is_backend_alive
+SELECT 1 FROM pg_stat_activity WHERE pid = %(pid)s;
+
 -- name: place
 SELECT commit_id, last, events FROM observatory.place(%(own)s::bigint[]);
 
