@@ -20,7 +20,7 @@ class Endings:
         self._store = store
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._closed = False
-        store.on_committed(self._committed)
+        store.on_committed(self._committed, lambda: bool(self._waiting))
 
     def _committed(self, events: Sequence[Event]) -> None:
         if not self._waiting:

@@ -59,7 +59,7 @@ class Hub:
         self._tail: asyncio.Task[None] | None = None
         self._closed = False
         self.watchers = 0
-        store.on_committed(self._committed)
+        store.on_committed(self._committed, lambda: self.watchers > 0)
 
     def check_room(self) -> None:
         """Raises Overloaded when all streams are taken, Draining at the end."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from contracts.errors import Passing
 from contracts.event import Event
@@ -31,7 +31,7 @@ class SharedRelay:
         self._rest.set()
         self._task: asyncio.Task[None] | None = None
         self.is_behind = False
-        store.on_committed(self._committed)
+        store.on_moved(self.nudge)
         publisher.on_confirmed(self._room.set)
 
     async def start(self) -> None:
@@ -57,9 +57,6 @@ class SharedRelay:
         """Looks at the feed: there may be events that nobody has published."""
         self._rest.clear()
         self._wake.set()
-
-    def _committed(self, events: Sequence[Event]) -> None:
-        self.nudge()
 
     async def _run(self) -> None:
         pause, longest = PAUSE_SECONDS

@@ -200,8 +200,15 @@ class JobStore(Protocol):
     def source(self) -> str:
         """The `source` of every event of this deployment: `urn:observatory:` and a UUID."""
 
-    def on_committed(self, callback: Committed) -> None:
-        """`callback` gets the events of each commit, in feed order, before the writers of that commit hear of it."""
+    def on_committed(self, callback: Committed, wanted: Callable[[], bool] | None = None) -> None:
+        """`callback` gets the events of each commit, in feed order, before the writers of that commit hear of it.
+
+        Where several processes write, those of the others come a moment after their commit. While `wanted` says no, events may
+        be passed over, so that nobody reads them for nothing.
+        """
+
+    def on_moved(self, callback: Callable[[], None]) -> None:
+        """`callback` is called when the feed has grown, by any process; for those who read it themselves."""
 
     # ---- the moves ---------------------------------------------------------------------------------------------
     async def submit(self, requests: Sequence[JobRequest]) -> list[Submitted | ObservatoryError]:

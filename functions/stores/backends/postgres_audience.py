@@ -29,6 +29,7 @@ class Audience:
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
         self._listeners: list[tuple[Committed, Callable[[], bool]]] = []
+        self._movers: list[Callable[[], None]] = []
         self._told = 0
         self._own: dict[int, Sequence[Event]] = {}  # first position -> events of a commit of this process
         self._one_at_a_time = asyncio.Lock()
@@ -38,6 +39,9 @@ class Audience:
 
     def add(self, callback: Committed, wanted: Callable[[], bool] | None) -> None:
         self._listeners.append((callback, wanted or _always))
+
+    def add_mover(self, callback: Callable[[], None]) -> None:
+        self._movers.append(callback)
 
     @property
     def _is_wanted(self) -> bool:
@@ -53,6 +57,8 @@ class Audience:
         """Tells everything up to `head` that was not told yet. A reader that fails is tried again with the next call."""
         if head <= self._told:
             return
+        for moved in self._movers:
+            moved()
         async with self._one_at_a_time:
             try:
                 while self._told < head:

@@ -146,6 +146,9 @@ class PostgresJobStore(Commanding):
     def on_committed(self, callback: Committed, wanted: Callable[[], bool] | None = None) -> None:
         self._audience.add(callback, wanted)
 
+    def on_moved(self, callback: Callable[[], None]) -> None:
+        self._audience.add_mover(callback)
+
     async def _transact(self, transaction: Transaction, commands: Sequence[Any]) -> Done:
         return await self._workshop.do(transaction, commands, self.now())
 

@@ -119,8 +119,12 @@ class SqliteJobStore(Commanding):
     def source(self) -> str:
         return self._source
 
-    def on_committed(self, callback: Committed) -> None:
+    def on_committed(self, callback: Committed, wanted: Callable[[], bool] | None = None) -> None:
+        """The events are at hand here, so whoever listens gets them all."""
         self._callbacks.append(callback)
+
+    def on_moved(self, callback: Callable[[], None]) -> None:
+        self._callbacks.append(lambda events: callback())
 
     # ---- the one transaction ----------------------------------------------------------------------------------
 

@@ -53,6 +53,15 @@ class TheFeed:
         await asyncio.gather(*(write() for _ in range(5)))
         assert heard == (await whole_feed(store))[before:]
 
+    async def test_those_who_read_for_themselves_hear_that_there_is_something_before_its_writer_goes_on(self, store: JobStore) -> None:
+        heard: list[None] = []
+        store.on_moved(lambda: heard.append(None))
+        await one(store)
+        assert len(heard) == 1
+        with pytest.raises(MalformedRequest):
+            await store.jobs(EVERYTHING, 1, "x")
+        assert len(heard) == 1
+
     async def test_a_stream_is_read_from_any_sequence(self, store: JobStore) -> None:
         job_id = await failed(store)
         stream = f"job/{job_id}"
