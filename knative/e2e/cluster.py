@@ -17,6 +17,7 @@ from knative.e2e.stages import Progress, Stage, StageFailed
 
 NAME = "observatory"
 CONTEXT = f"kind-{NAME}"
+TRIES = 3
 SERVING, EVENTING, KOURIER, RABBITMQ = "knative-serving", "knative-eventing", "kourier-system", "rabbitmq-system"
 TESTED_BY = {  # what is there already is not installed again
     "serving-crds.yaml": ("crd", "services.serving.knative.dev"),
@@ -77,8 +78,15 @@ def _create_kind() -> str:
         raise StageFailed(f"the kind cluster {NAME!r} is there but does not answer", look)
     tools.check_ports(access.names_by_port())
     image = os.environ.get("KIND_NODE_IMAGE", "")
-    run(["kind", "create", "cluster", "--name", NAME, "--config", str(tools.KIND_CONFIG), *(["--image", image] if image else [])],
-        timeout=600, look="docker logs observatory-control-plane")  # fmt: skip
+    command = ["kind", "create", "cluster", "--name", NAME, "--config", str(tools.KIND_CONFIG), *(["--image", image] if image else [])]
+    for number in range(1, TRIES + 1):
+        try:
+            run(command, timeout=600, look="docker ps; the node's own words end its message")
+            break
+        except StageFailed:  # on a busy machine the node may take longer to come up than kind waits for it
+            run(["kind", "delete", "cluster", "--name", NAME], timeout=180)
+            if number == TRIES:
+                raise
     return f"kind cluster {NAME} made"
 
 
