@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
+PROFILE ?= embedded
+PROFILE_MODULE = $(if $(filter servers,$(PROFILE)),processes,$(if $(filter embedded,$(PROFILE)),local,$(error PROFILE=$(PROFILE) is not known; use embedded or servers)))
 
 .PHONY: help
 help: ## list the targets
@@ -25,8 +27,8 @@ help: ## list the targets
 	@touch $@
 
 .PHONY: run
-run: .venv/ready ## start everything on this machine (ARGS=--quiet: no line a job)
-	@exec $(BIN)/python -m functions.runtime.local $(ARGS)
+run: .venv/ready ## start everything on this machine (ARGS=--quiet: no line a job; PROFILE=servers: as processes over servers)
+	@exec $(BIN)/python -m functions.runtime.$(PROFILE_MODULE) $(ARGS)
 
 .PHONY: stop
 stop: .venv/ready ## stop what make run started on this data folder

@@ -23,7 +23,6 @@ Deliver = Callable[[str, Event], Awaitable[tuple[int, str]]]
 class DeadLetterKeeper(Consumer):
     """The Broker acknowledges this leg even when it fails, so a store that is away is tried again within the request."""
 
-    hosted = False  # whether `local.py` hosts it
     figures: Callable[[], Awaitable[bytes]] | None = None  # the system's, as Prometheus text: on a cluster this function alone never sleeps
 
     def __init__(self, store: JobStore, *, pause_seconds: float = 0.5, deliver: Deliver | None = None) -> None:

@@ -60,7 +60,7 @@ def origin_of(event: Event, actor: str = ANONYMOUS, traceparent: str | None = No
 
 
 class Gateway:
-    hosted = False  # whether `local.py` hosts it, and so drains it
+    hosted = False  # whether another hosts it in its process, and so drains it
 
     def __init__(
         self, store: JobStore, catalogue: Catalogue, queues: Mapping[str, Any], bounds: Bounds | None = None, redactor: Redactor | None = None,

@@ -91,8 +91,7 @@ class Processor(Consumer):
             asyncio.create_task(self._renew(), name="renew"),
         ]
         if self.hosted:
-            for queue in self._queues:  # nobody may have rung for what is left; and so they see that there is a worker
-                self.ring(queue)
+            self.ring_all()  # nobody may have rung for what is left; and so they see that there is a worker
 
     async def ready(self) -> None:
         await self._store.ping()
@@ -144,6 +143,11 @@ class Processor(Consumer):
             self._rung[queue] = None
             self._idle.clear()
             self._wake.set()
+
+    def ring_all(self) -> None:
+        """Any of its queues may have work."""
+        for queue in self._queues:
+            self.ring(queue)
 
     # ---- claiming ---------------------------------------------------------------------------------------------
 

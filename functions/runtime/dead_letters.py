@@ -76,6 +76,8 @@ def note_not_kept(letter: DeadLetter, event: Event, error: ObservatoryError) -> 
 class Consumer:
     """What every function behind the broker shares: it validates what it gets and keeps what it must refuse."""
 
+    hosted = False  # whether another hosts it in its process, and so drains it
+
     def __init__(self, store: JobStore) -> None:
         self._dead_letters = store
 

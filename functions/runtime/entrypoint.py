@@ -146,6 +146,14 @@ class Function:
         except ValueError:  # not the main thread: whoever runs it there drains it
             log.debug("no SIGTERM handler outside the main thread", extra=about("drain.unwatched"))
 
+    async def close(self) -> None:
+        """For whoever hosts it: drains the service, if there is one, and tells its last."""
+        if self._service is not None:
+            await self._service.drain()
+        if self._life is not None:
+            self._life.stopped()
+            await self._life.end()
+
     def _end(self) -> None:
         if self._life is not None:
             self._life.stopped()

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import contextlib
 import errno
 import gc
 import logging
@@ -11,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 STARTED = time.monotonic()
@@ -51,9 +50,7 @@ class LocalSystem:
         self.rescued = 0
         self.address = ""
         self._socket: socket.socket | None = None
-        self._server: Any = None
-        self._serving: asyncio.Task[None] | None = None
-        self._line_a_job: Callable[[Any], None] | None = None
+        self._serving: Any = None
 
     # ---- start ------------------------------------------------------------------------------------------------
 
@@ -150,19 +147,10 @@ class LocalSystem:
         self.sweeping = asyncio.create_task((await self.parts.sweeper()).sweep_on(self.settings.tick_seconds), name="retention")
 
     async def _serve(self, application: Any) -> None:
-        import uvicorn
+        from functions.runtime.serving import Serving
 
-        config = uvicorn.Config(
-            application, http="httptools", loop="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-            proxy_headers=False, date_header=False, timeout_keep_alive=75, backlog=2048, timeout_graceful_shutdown=int(self.settings.drain_seconds) + 5,
-        )  # fmt: skip
-        self._server = uvicorn.Server(config)
-        self._server.capture_signals = contextlib.nullcontext  # signals are handled here, once for everything
-        self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="http")
-        while not self._server.started:
-            if self._serving.done():
-                await self._serving
-            await asyncio.sleep(0.005)
+        assert self._socket is not None
+        self._serving = await Serving.begin(application, self._socket, self.settings.drain_seconds + 5)
 
     # ---- stop -------------------------------------------------------------------------------------------------
 
@@ -174,10 +162,9 @@ class LocalSystem:
         await self.timer.stop()
         await (await self.parts.gateway()).drain()
         await (await self.parts.read_model()).drain()
-        self._server.should_exit = True
+        self._serving.end()
         await self.processor.drain()
-        if self._serving is not None:
-            await self._serving
+        await self._serving.ended()
         await self.broker.stop()
         await self.relay.stop()
         await self.metrics_engine.drain()

@@ -34,6 +34,7 @@ class Relay:
     async def start(self) -> None:
         self._sent = self._saved = (await self._store.cursors()).get(PUBLISH_CURSOR, 0)
         self._task = asyncio.create_task(self._run(), name="relay")
+        self.nudge()
 
     async def stop(self) -> None:
         if self._task is not None:

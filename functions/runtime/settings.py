@@ -109,10 +109,18 @@ class Settings:
     """Lets a function bring PostgreSQL's layout up to date at its start; 0: `make migrate` does."""
     broker_url: str = field(default="", repr=False)
     """The ingress of a Knative Broker, where a function alone publishes what it commits; empty: nowhere."""
+    rabbitmq_url: str = field(default="", repr=False)
+    """RabbitMQ for the events on their way between processes: `amqp://USER:PASSWORD@HOST:PORT/VHOST`, `amqps:` for TLS; empty: embedded."""
     redis_url: str = field(default="", repr=False)
     """Redis for the statistics: `redis://:PASSWORD@HOST:PORT/0`, `rediss:` for TLS; empty: the job store's file."""
     mongo_url: str = field(default="", repr=False)
     """MongoDB for the event log: `mongodb://USER:PASSWORD@HOST:PORT/DATABASE`, `?tls=true` for TLS; empty: what the job store keeps."""
+    fronts: int = 1
+    """Of `make run PROFILE=servers`: processes that serve the one port (gateway and read model)."""
+    processors: int = 1
+    """Of `make run PROFILE=servers`: processes that run jobs, each with worker processes of its own."""
+    subscribers: str = ""
+    """Where functions behind the broker are reached to replay a dead letter: `NAME=URL`, separated by commas; PROFILE=servers sets it."""
     mongo_server: str = ""
     """For `make servers`: the program of a MongoDB server (`mongod`, or FerretDB 1.24); empty: looked for on PATH."""
     test_kill: str = ""
@@ -140,6 +148,14 @@ class Settings:
     @property
     def queue_names(self) -> list[str]:
         return [name.strip() for name in self.queues.split(",") if name.strip()]
+
+    @property
+    def subscriber_urls(self) -> dict[str, str]:
+        """Base URLs of functions, by the name of their Service. Raises ConfigurationError."""
+        pairs = [pair.strip().partition("=") for pair in self.subscribers.split(",") if pair.strip()]
+        if any(not name or not url.startswith(("http://", "https://")) for name, _, url in pairs):
+            raise ConfigurationError("OBSERVATORY_SUBSCRIBERS takes NAME=URL, separated by commas, such as processor=http://127.0.0.1:9001")
+        return {name: url for name, _, url in pairs}
 
     @property
     def keeping(self) -> Keeping:
@@ -206,7 +222,7 @@ def _check(settings: Settings) -> None:
         value = getattr(settings, setting.name)
         if isinstance(value, int | float) and value < 0:
             raise ConfigurationError(f"OBSERVATORY_{setting.name.upper()}={value} must not be negative")
-    _ = settings.rules, settings.alert_rules
+    _ = settings.rules, settings.alert_rules, settings.subscriber_urls
 
 
 _SECRETS = frozenset({"OBSERVATORY_API_KEYS", *(f"OBSERVATORY_{store}_URL" for store in ("POSTGRES", "REDIS", "MONGO", "RABBITMQ"))})

@@ -7,7 +7,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from contracts.errors import ConfigurationError
@@ -23,9 +23,12 @@ from observability.logs import configure
 if TYPE_CHECKING:
     from contracts.catalogue import Catalogue
     from contracts.intake import Intake
+    from eventing.broker import Broker, Subscriber
+    from eventing.brokers.rabbitmq.consuming import Refuse
     from eventing.publisher import Publisher
     from eventing.queues import QueueDeclaration
-    from functions.dead_letter.service import DeadLetterKeeper
+    from eventing.triggers import Trigger
+    from functions.dead_letter.service import DeadLetterKeeper, Deliver
     from functions.gateway.service import Gateway
     from functions.metrics_engine.service import MetricsEngine
     from functions.processor.service import Processor
@@ -48,11 +51,13 @@ COMMITTING = ("gateway", "processor", "scheduler", "dead-letter")  # functions w
 
 
 class Parts:
-    """The adapters of one process. Each is made on its first use; `hosted` says that all functions live here."""
+    """The adapters of one process. Each is made on its first use. `hosted` says that whoever made these parts starts and drains the
+    functions, `whole` that all six live here (`hosted` and not `whole`: one process of several)."""
 
-    def __init__(self, settings: Settings, *, hosted: bool = False) -> None:
+    def __init__(self, settings: Settings, *, hosted: bool = False, whole: bool | None = None) -> None:
         self.settings = settings
         self.hosted = hosted
+        self.whole = hosted if whole is None else whole
         self.folder = DataFolder(settings.data_folder)
         self.recovered: Recovered | None = None
         self._made: dict[str, Any] = {}
@@ -173,16 +178,43 @@ class Parts:
 
     async def publisher(self) -> "Publisher | None":
         """Where committed events go for other processes to hear of; None where this process delivers them itself, or nobody does."""
-        if self.hosted or not self.settings.broker_url:
+        if self.hosted or not (self.settings.broker_url or self.settings.rabbitmq_url):
             return None
         publisher: Publisher = await self._once("publisher", self._make_publisher)
         return publisher
 
     async def _make_publisher(self) -> "Publisher":
         from eventing.brokers.knative import KnativePublisher
+
+        if not self.settings.broker_url:
+            return await self.broker({})
+        return KnativePublisher(self.settings.broker_url, self.triggers())
+
+    async def broker(self, subscribers: "Mapping[str, Subscriber]", refuse: "Refuse | None" = None, *, webhooks: bool = False) -> "Broker":
+        """RabbitMQ, begun: it delivers to these functions of this process. `refuse` keeps messages that are no events; with `webhooks`
+        it delivers to the Triggers' URLs, too."""
+        from eventing.brokers.rabbitmq import RabbitBroker
+
+        settings = self.settings
+        broker = RabbitBroker(
+            settings.rabbitmq_url, self.triggers(), subscribers, name=settings.instance, refuse=refuse, webhooks=webhooks,
+            addresses=settings.subscriber_urls,
+        )  # fmt: skip
+        await broker.start()
+        return broker
+
+    def deliver_alone(self) -> "Deliver":
+        """Sends an event to one Trigger's subscriber, which lives in another process."""
+        from functools import partial
+
+        from eventing.brokers.sending import Senders
+
+        return partial(Senders({}, addresses=self.settings.subscriber_urls).deliver_alone, self.triggers())
+
+    def triggers(self) -> "list[Trigger]":
         from eventing.triggers import load_triggers
 
-        return KnativePublisher(self.settings.broker_url, load_triggers(self.settings.trigger_files))
+        return load_triggers(self.settings.trigger_files)
 
     async def relay(self) -> "SharedRelay | None":
         """Publishes what is committed; None where there is no publisher."""
@@ -207,9 +239,13 @@ class Parts:
         publisher, relay = await self.publisher(), await self.relay()
         if publisher is None or relay is None:
             return SilentBell()
+        return await self.bell_of(publisher, relay.nudge)
+
+    async def bell_of(self, publisher: "Publisher", nudge_relay: Callable[[], None]) -> "Bell":
+        """A bell that rings by that publisher."""
         from functions.runtime.bells import PublishedBell
 
-        return PublishedBell(await self.job_store(), publisher, (await self.redactor()).event, relay.nudge)
+        return PublishedBell(await self.job_store(), publisher, (await self.redactor()).event, nudge_relay)
 
     # ---- services ---------------------------------------------------------------------------------------------
 
@@ -286,6 +322,7 @@ class Parts:
         event_log = await self.event_log()
         redact = (await self.redactor()).event if event_log is not None else None
         engine = MetricsEngine(await self.job_store(), await self.stats_store(), event_log, redact)
+        engine.hosted = self.hosted
         await engine.attach()
         engine.wake()  # for what was committed while nobody listened
         return engine
@@ -312,11 +349,11 @@ class Parts:
         )  # fmt: skip
 
     async def _instances(self) -> "list[Instance]":
-        """The functions of this process, when it hosts them all; else the records that instances left."""
+        """The functions of this process, when all live here; else the records that instances left."""
         from functions.stores.clock import wall_clock
         from functions.stores.instances import Instance
 
-        if not self.hosted:
+        if not self.whole:
             return await (await self.stats_store()).instances()
         started = wall_clock() - int((time.monotonic() - STARTED) * MICROSECONDS)
         names = ("gateway", "processor", "metrics-engine", "read-model", "scheduler", "dead-letter")
@@ -340,6 +377,7 @@ class Parts:
         store, bell = await self.job_store(), await self.bell()
         watch = Watch(store, await self.stats_store(), self.settings.alert_rules, min(EVERY_SECONDS, self.settings.tick_seconds))
         scheduler = Scheduler(store, bell, self._readers_of_the_feed(), await self.sweeper(), await self.intake(), await self.bulk(), watch)
+        scheduler.hosted = self.hosted
         await scheduler.declare()
         return scheduler
 
@@ -365,10 +403,7 @@ class Parts:
 
     def _readers_of_the_feed(self) -> list[str]:
         """The Triggers of the metrics engine, which follows the feed by its cursor."""
-        from eventing.triggers import load_triggers
-
-        triggers = load_triggers(self.settings.trigger_files)
-        return [trigger.name for trigger in triggers if trigger.subscriber.service == "metrics-engine"]
+        return [trigger.name for trigger in self.triggers() if trigger.subscriber.service == "metrics-engine"]
 
     def keep_bell(self, bell: Any) -> None:
         self._made["bell"] = bell
@@ -384,6 +419,8 @@ class Parts:
         keeper.hosted = self.hosted
         if (publisher := await self.publisher()) is not None and (deliver := getattr(publisher, "deliver_alone", None)) is not None:
             keeper.deliver = deliver
+        if self.hosted and not self.whole:
+            keeper.deliver = self.deliver_alone()
         if not self.hosted:
             keeper.figures = self._figures
         return keeper
@@ -455,6 +492,18 @@ async def migrate_postgres(settings: Settings) -> tuple[str, list[str]]:
     return database.place, await migrate(database)
 
 
+def check_urls(settings: Settings) -> None:
+    """Raises ConfigurationError for a server's URL that cannot be one. Connects to nothing."""
+    from contracts import validation
+    from eventing.brokers.rabbitmq import RabbitBroker
+    from functions.stores.backends.postgres_job_store import PostgresJobStore
+    from functions.stores.backends.redis_stats_store import RedisStatsStore
+
+    PostgresJobStore.at(settings.postgres_url, check=validation.validate_event)
+    RedisStatsStore(settings.redis_url, "urn:observatory:none")
+    RabbitBroker(settings.rabbitmq_url, Parts(settings).triggers(), {})
+
+
 _parts: Parts | None = None
 
 
@@ -481,12 +530,13 @@ def door() -> Door:
 
 
 async def life(function: str) -> "Life | None":
-    """The life of this instance of a function; None where one process hosts all of them."""
+    """The life of this instance of a function; None where one process hosts all of them. Its relay is for functions alone: where
+    processes live on, one of them publishes for all."""
     from functions.runtime.life import Life
     from functions.stores.clock import wall_clock
 
     shared = parts()
-    if shared.hosted:
+    if shared.whole:
         return None
     relay = await shared.relay() if function in COMMITTING else None
     return Life(shared.stats_store, function, shared.settings.instance, wall_clock, time.monotonic() - STARTED, relay)

@@ -23,6 +23,8 @@ START_SECONDS = 30.0
 class System:
     """One `functions.runtime.local`. `environment` adds settings; `data` may be a folder of an earlier one."""
 
+    module = "functions.runtime.local"
+
     def __init__(self, data: Path, **environment: str) -> None:
         self.data = data
         self.log = data.parent / f"{data.name}.log"
@@ -41,7 +43,7 @@ class System:
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "functions.runtime.local"], cwd=ROOT, env=variables, stdout=log, stderr=log, start_new_session=True
+                [sys.executable, "-m", self.module], cwd=ROOT, env=variables, stdout=log, stderr=log, start_new_session=True
             )
         if wait:
             self.wait_until_ready()
