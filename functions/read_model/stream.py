@@ -29,6 +29,8 @@ READ = 500
 READ_OLDER = 200
 CHUNK_BYTES = 131_072
 LOOK = 500  # frames at a time
+GROUPS = 64  # of watchers
+SPREAD_SECONDS = 0.0005  # a watcher
 SLOW_SECONDS = 1.0  # a reader that needs longer for a piece, and falls behind what is held, is dropped
 RETRY_MILLISECONDS = 2_000
 
@@ -53,7 +55,8 @@ class Hub:
         self._jobs = JobsThen(store, redact)
         self._folding = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._news = asyncio.Event()
+        self._news = [asyncio.Event() for _ in range(GROUPS)]
+        self._opened = 0
         self._starting = asyncio.Lock()
         self._reading = asyncio.Semaphore(1)  # those who catch up leave the other readers their turn
         self._tail: asyncio.Task[None] | None = None
@@ -71,7 +74,7 @@ class Hub:
     async def close(self) -> None:
         """Ends all streams cleanly."""
         self._closed = True
-        self._tell()
+        await self._tell()
         if self._tail is not None:
             self._tail.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -119,10 +122,10 @@ class Hub:
                 continue
             if events:
                 held.add([frame_of(self._redact(event)) for event in events])
-                self._tell()
+                await self._tell(self.watchers * SPREAD_SECONDS)
                 if len(events) >= READ:
                     self._wake.set()
-            await asyncio.sleep(0.02 + self.watchers * 0.0005)  # what comes within a moment goes out together
+            await asyncio.sleep(0.02)  # what comes within a moment goes out together
 
     def _take_arrived(self, last: int) -> list[Event]:
         """What the commits told, when it follows on; else nothing, and the feed is read."""
@@ -132,15 +135,20 @@ class Hub:
             return []
         return events
 
-    def _tell(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+    async def _tell(self, spread_seconds: float = 0.0) -> None:
+        """Wakes the watchers group by group, over so long a time: a request that comes meanwhile waits for few of them."""
+        for group, news in enumerate(self._news):
+            self._news[group] = asyncio.Event()
+            news.set()
+            await asyncio.sleep(spread_seconds / GROUPS)
 
     # ---- watching ---------------------------------------------------------------------------------------------
 
     async def watch(self, after: int | None, wanted: Wanted = EVERYTHING) -> AsyncGenerator[bytes, None]:
         """The bytes of a stream from past a position (None: from now on), until the hub closes or the watcher lags."""
         self.watchers += 1
+        self._opened += 1
+        group = self._opened % GROUPS
         try:
             held = await self._start()
             position, reset = await self._place(after, held)
@@ -148,7 +156,7 @@ class Hub:
             took = 0.0  # seconds that the reader needed for the last piece
             while not self._closed:
                 if position >= held.floor:
-                    news = self._news
+                    news = self._news[group]
                     chunk, position = await self._chunk(held.after(position), wanted, position)
                     if not chunk and position < held.last:
                         await asyncio.sleep(0)  # others get their turn

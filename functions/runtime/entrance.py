@@ -1,5 +1,6 @@
 """The one way in by HTTP: bounded headers, the guard, the route, the answer."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from contracts.access import Role
 from contracts.errors import MethodNotAllowed, ObservatoryError, Refused
 from functions.runtime.guard import Guard
 from functions.runtime.http import LIMITS, Limits, Route
+from functions.runtime.pace import RefusalPace
 
 if TYPE_CHECKING:
     from functions.runtime.entrypoint import Function
@@ -24,6 +26,7 @@ class Door:
 
     limits: Limits = field(default_factory=Limits)
     guard: Guard = field(default_factory=Guard)
+    pace: RefusalPace = field(default_factory=RefusalPace)
 
 
 Find = Callable[[str, str], tuple["Function", Route, dict[str, str]]]
@@ -57,7 +60,15 @@ class Entrance:
         if self._door is not None:
             response.raw_headers.extend(self._door.guard.cross_origin(request.scope))
         function.count(request.method, response.status_code)
+        if 400 <= response.status_code < 500:
+            await self._hold(request)
         return response
+
+    async def _hold(self, request: Request) -> None:
+        """Refusals beyond the pace of their sender are answered later."""
+        client = request.scope.get("client")
+        if self._door is not None and (seconds := self._door.pace.delay(client[0] if client else "")) > 0:
+            await asyncio.sleep(seconds)
 
     def _opened(self) -> Door:
         """The settings are read on the first request, never at import."""

@@ -150,7 +150,7 @@ class LocalSystem:
         from functions.runtime.serving import Serving
 
         assert self._socket is not None
-        self._serving = await Serving.begin(application, self._socket, self.settings.drain_seconds + 5)
+        self._serving = await Serving.begin(application, self._socket, self.settings)
 
     # ---- stop -------------------------------------------------------------------------------------------------
 

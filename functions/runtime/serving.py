@@ -5,6 +5,8 @@ import contextlib
 import socket
 from typing import Any
 
+from functions.runtime.settings import Settings
+
 
 class Serving:
     """A running HTTP server."""
@@ -13,13 +15,15 @@ class Serving:
         self._server, self._task = server, task
 
     @classmethod
-    async def begin(cls, application: Any, listener: socket.socket, grace_seconds: float) -> "Serving":
-        """Returns when it takes requests; `grace_seconds` is what those under way may take at the end."""
+    async def begin(cls, application: Any, listener: socket.socket, settings: Settings) -> "Serving":
+        """Returns when it takes requests. Those under way at the end may take as long as a drain, and a little more."""
         import uvicorn
 
+        from functions.runtime.wire import bounds_of, strict_protocol
+
         config = uvicorn.Config(
-            application, http="httptools", loop="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-            proxy_headers=False, date_header=False, timeout_keep_alive=75, backlog=2048, timeout_graceful_shutdown=int(grace_seconds),
+            application, http=strict_protocol(bounds_of(settings)), loop="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+            proxy_headers=False, date_header=False, timeout_keep_alive=75, backlog=2048, timeout_graceful_shutdown=int(settings.drain_seconds) + 5,
         )  # fmt: skip
         server = uvicorn.Server(config)
         server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment] # whoever runs the loop does

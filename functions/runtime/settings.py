@@ -71,8 +71,16 @@ class Settings:
     """The largest sum of request headers."""
     header_count: int = 100
     """The most request headers."""
+    header_seconds: float = 15.0
+    """How long a request's headers may take to arrive."""
     body_seconds: float = 30.0
     """How long a request body may take to arrive."""
+    reader_seconds: float = 30.0
+    """How long a reader may take nothing of what is sent to it."""
+    connections_max: int = 4_000
+    """The most open connections; fewer where the system allows fewer open files."""
+    refusals_a_second: float = 100.0
+    """How many refused requests of one address are answered at once; further ones are answered later. 0: all."""
     streams_max: int = 500
     """The most open live streams."""
     keep_succeeded_days: float = 7.0

@@ -17,6 +17,7 @@ from functions.runtime.data_folder import DataFolder
 from functions.runtime.entrance import Door
 from functions.runtime.guard import Guard
 from functions.runtime.http import Limits
+from functions.runtime.pace import RefusalPace
 from functions.runtime.settings import Settings
 from observability.logs import configure
 
@@ -526,7 +527,8 @@ def host(shared: Parts) -> None:
 def door() -> Door:
     """What requests are held to, from the settings."""
     s = parts().settings
-    return Door(Limits(s.body_bytes, s.batch_bytes, s.header_bytes, s.header_count, s.body_seconds), Guard(s.rules))
+    limits = Limits(s.body_bytes, s.batch_bytes, s.header_bytes, s.header_count, s.body_seconds)
+    return Door(limits, Guard(s.rules), RefusalPace(s.refusals_a_second))
 
 
 async def life(function: str) -> "Life | None":

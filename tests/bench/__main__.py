@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.bench import machine, scenarios
+from tests.bench import crowd, machine, scenarios
 from tests.bench.figures import PEER, Figure, table
 from tests.bench.filled_store import default_cache, filled_folder
 from tests.bench.queries import searches
@@ -26,7 +26,13 @@ def _queries(plan: Plan, say: Callable[[str], None]) -> tuple[list[Figure], dict
     return searches(filled_folder(plan.store_jobs, plan.filled.parent, say, VariedJobs()), say)
 
 
-OTHERS = {"latency": scenarios.latency, "queries": _queries, "syncs": scenarios.syncs, "memory": scenarios.memory, "start": scenarios.start}
+def _crowd(plan: Plan, say: Callable[[str], None]) -> tuple[list[Figure], dict[str, Any]]:
+    with scenarios.started(plan) as system:
+        found = crowd.measured(system, say)
+    return crowd.figures(found), found
+
+
+OTHERS = {"crowd": _crowd, "latency": scenarios.latency, "queries": _queries, "syncs": scenarios.syncs, "memory": scenarios.memory, "start": scenarios.start}
 NAMES = (*(load.key for load in LOADS), *OTHERS)
 BEGAN = time.monotonic()
 

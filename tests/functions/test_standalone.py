@@ -29,7 +29,7 @@ def framework(function: str, port: int) -> list[str]:
 
 
 def image(function: str, port: int) -> list[str]:
-    worker = "uvicorn_worker.UvicornWorker"
+    worker = "functions.runtime.worker.Worker"
     return [str(BIN / "gunicorn"), "-k", worker, "--graceful-timeout", "60", "--bind", f"127.0.0.1:{port}", "functions_framework.aio:app"]
 
 

@@ -1,5 +1,6 @@
 """Bad input never hurts: a clear 4xx with the fault named, nothing stored, no stack trace, and the system as it was."""
 
+import contextlib
 import http.client
 import socket
 import sqlite3
@@ -12,7 +13,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.hostile.corpus import CASES, JSON, NOOP, Case, body
+from tests.hostile.framing import BODY, CHUNKED, CHUNKS, HEAD, LENGTH, OTHERS, SMUGGLING, WHOLE
 from tests.support.system import System, running_system
+from tests.support.waiting import wait_until
+from tests.support.wire import connected
 
 
 @pytest.fixture(scope="module")
@@ -77,37 +81,68 @@ def test_refusals_are_counted_and_told_once_a_minute(target: System) -> None:
 
 
 def raw(system: System, request: bytes) -> bytes:
-    address = urlsplit(system.url)
-    with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as connection:
-        connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
+    """What is answered until the server closes, or the first answer is there."""
+    with connected(system) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(request)
         answer = b""
-        while chunk := connection.recv(65_536):
-            answer += chunk
+        with contextlib.suppress(ConnectionError):
+            while b"\r\n\r\n" not in answer and (chunk := connection.recv(65_536)):
+                answer += chunk
     return answer
 
 
-HEAD = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-FRAMING = {
-    "length and chunks": HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "two lengths": HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-    "a bad length": HEAD + b"Content-Length: five\r\n\r\nhello",
-    "a negative length": HEAD + b"Content-Length: -1\r\n\r\n",
-    "a bad chunk size": HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n",
-    "a folded header": HEAD + b"X-A: 1\r\n  folded\r\nContent-Length: 2\r\n\r\n{}",
-    "a header with a space": HEAD + b"X A: 1\r\nContent-Length: 2\r\n\r\n{}",
-    "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 64,
-    "garbage": b"hello\r\n\r\n",
-}
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1]) if answer else 0
 
 
-@pytest.mark.parametrize("name", sorted(FRAMING))
-def test_broken_framing_never_becomes_a_job(target: System, name: str) -> None:
-    """What the HTTP server itself refuses (400, in its own words) or closes; never a 2xx, never a 5xx."""
+@pytest.mark.parametrize("name", SMUGGLING)
+def test_a_message_that_can_be_read_in_two_ways_is_refused_whole(target: System, name: str) -> None:
+    """400, then the connection ends, so that nothing behind it is taken for a request."""
     before = stored(target)
-    answer = raw(target, FRAMING[name])
-    assert answer == b"" or answer.split(b" ", 2)[1].startswith(b"4"), answer[:200]
+    with connected(target) as connection:
+        connection.sendall(SMUGGLING[name] + WHOLE)
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            while chunk := connection.recv(65_536):
+                answer += chunk
+    assert status_of(answer) == 400 and answer.count(b"HTTP/1.1 ") == 1, answer[:300]
     assert stored(target) == before
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_odd_targets_hosts_and_endless_heads_get_their_status(target: System, name: str) -> None:
+    before = stored(target)
+    status, request = OTHERS[name]
+    answer = raw(target, request)
+    assert status_of(answer) in (status, 0 if status == 431 else status), answer[:300]  # a reset may overtake the words
+    assert stored(target) == before
+
+
+def test_what_is_plain_is_taken(target: System) -> None:
+    for request in (WHOLE, HEAD + CHUNKED + b"\r\n" + CHUNKS, HEAD.replace(b"/v1/jobs", b"http://localhost/v1/jobs") + LENGTH + b"\r\n" + BODY):
+        assert status_of(raw(target, request)) == 202
+
+
+def test_a_whole_request_is_answered_before_a_broken_one_behind_it_closes(target: System) -> None:
+    answer = b""
+    with connected(target) as connection:
+        connection.sendall(WHOLE + b"\x00\x00\r\n\r\n" + WHOLE)
+        while chunk := connection.recv(65_536):
+            answer += chunk
+    assert status_of(answer) == 202 and answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_nothing_is_upgraded_to(target: System) -> None:
+    """What asks for another protocol is answered in this one, and the connection ends."""
+    for protocol in (b"websocket", b"h2c"):
+        request = b"GET /health/liveness HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: " + protocol + b"\r\n\r\n"
+        with connected(target) as connection:
+            connection.sendall(request)
+            answer = b""
+            while chunk := connection.recv(65_536):
+                answer += chunk
+        assert status_of(answer) == 200 and answer.count(b"HTTP/1.1 ") == 1
 
 
 # ---- stalled clients --------------------------------------------------------------------------------------------
@@ -145,12 +180,61 @@ def test_200_stalled_clients_do_not_stop_a_healthy_one(target: System) -> None:
     assert beside[median] < 10 * calm[median] + 0.1  # generous: it must be alive, its speed is measured elsewhere
 
 
-def test_a_body_that_never_comes_is_given_up(tmp_path: Path) -> None:
-    with running_system(tmp_path / "data", OBSERVATORY_BODY_SECONDS="0.3") as system:
-        address = urlsplit(system.url)
-        with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as connection:
-            connection.sendall(HEAD + b"Content-Length: 1000\r\n\r\n{")
-            assert connection.recv(65_536).split(b" ", 2)[1] == b"408"
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A system that waits for nobody."""
+    short = {f"OBSERVATORY_{name}_SECONDS": "0.3" for name in ("HEADER", "BODY", "READER")}
+    with running_system(tmp_path_factory.mktemp("hasty") / "data", **short, OBSERVATORY_CONNECTIONS_MAX="300") as system:
+        yield system
+
+
+@pytest.mark.parametrize(("words", "begin"), [
+    ("nothing", b""), ("half a head", HEAD), ("half a line", HEAD[:9]), ("half a body", HEAD + b"Content-Length: 1000\r\n\r\n{"),
+    ("half a chunk", HEAD + CHUNKED + b"\r\n5\r\nab"),
+])  # fmt: skip
+def test_what_never_comes_is_given_up(hasty: System, words: str, begin: bytes) -> None:
+    with connected(hasty) as connection:
+        connection.sendall(begin)
+        assert status_of(connection.recv(65_536)) == 408, words
+
+
+def test_slow_heads_slow_bodies_and_slow_readers_at_once_leave_nothing_behind(hasty: System) -> None:
+    """Some 200 of all kinds; each is ended, the system answers meanwhile, and descriptors come back to what they were."""
+    assert hasty.process is not None
+    job_id = hasty.submit("text.statistics", {"text": "x" * 200_000}, delay_seconds=3_600)
+    files, _ = resources(hasty.process.pid)
+    slow = [HEAD, HEAD + b"Content-Length: 1000\r\n\r\n{", b"GET /v1/stream?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            (b"GET /v1/jobs/" + job_id.encode() + b" HTTP/1.1\r\nHost: localhost\r\n\r\n") * 40]  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        for number in range(200):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            address = urlsplit(hasty.url)
+            connection.connect((address.hostname or "", address.port or 0))
+            connection.sendall(slow[number % len(slow)])
+        assert hasty.ended(hasty.submit("demo.noop"))["status"] == "succeeded"
+        streams = 200 // len(slow)  # those that are told nothing stay
+        wait_until(lambda: resources(hasty.process.pid)[0] <= files + streams + 5, 30)  # type: ignore[union-attr]
+    wait_until(lambda: resources(hasty.process.pid)[0] <= files + 5, 30)  # type: ignore[union-attr]
+    assert hasty.ended(hasty.submit("demo.noop"))["status"] == "succeeded"
+
+
+def test_connections_are_bounded_and_come_free_again(hasty: System) -> None:
+    with contextlib.ExitStack() as stack:
+        answers = []
+        for _ in range(330):
+            connection = stack.enter_context(connected(hasty))
+            connection.setblocking(False)
+            answers.append(connection)
+        wait_until(lambda: any(_refused(connection) for connection in answers[-30:]))
+    wait_until(lambda: hasty.request("GET", "/health/liveness").status == 200)
+
+
+def _refused(connection: socket.socket) -> bool:
+    try:
+        return status_of(connection.recv(1_024, socket.MSG_PEEK)) == 503
+    except (BlockingIOError, ConnectionError):
+        return False
 
 
 def test_descriptors_and_memory_stay_flat_under_refusals(target: System) -> None:

@@ -35,7 +35,7 @@ class Member:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._asked.set)
-        serving = await Serving.begin(self._role.application, self._listener, self._parts.settings.drain_seconds + 5)
+        serving = await Serving.begin(self._role.application, self._listener, self._parts.settings)
         starting = asyncio.create_task(self._start(), name="starting")
         asked = asyncio.create_task(self._asked.wait())
         await asyncio.wait({asked, starting}, return_when=asyncio.FIRST_COMPLETED)
