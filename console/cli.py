@@ -189,6 +189,7 @@ def exit_code_of(error: Exception) -> int:
 
 
 def _report(error: Exception, code: int, as_json: bool) -> None:
+    from console.api.errors import ObservatoryApiError
     from console.text import clean
 
     faults = [(fault.pointer, fault.message) for fault in getattr(error, "faults", ())]
@@ -197,7 +198,9 @@ def _report(error: Exception, code: int, as_json: bool) -> None:
         import json
 
         listed = [{"pointer": pointer, "detail": detail} for pointer, detail in faults]
-        document = {"message": message, "status": getattr(error, "status", None), "kind": getattr(error, "kind", None), "faults": listed}
+        status = error.status if isinstance(error, ObservatoryApiError) else None  # of an answer
+        kind = error.kind if isinstance(error, ObservatoryApiError) else getattr(error, "slug", None)
+        document = {"message": message, "status": status, "kind": kind, "faults": listed}
         sys.stderr.write(json.dumps({"error": document, "exit_code": code}) + "\n")
         return
     sys.stderr.write(clean(message) + "\n")

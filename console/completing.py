@@ -10,13 +10,14 @@ from console import cli, contexts, payloads
 from console.live import Live
 from contracts.event_types import EVENT_TYPES
 from contracts.job import JobStatus
-from contracts.query import suggestions, typed_at
-from contracts.query.fields import FIELDS
+from contracts.query import JOBS as QUERIES
+from contracts.query import LETTERS, suggestions, typed_at
+from contracts.query.fields import Language
 
 Candidate = tuple[str, str]
 """What may stand there, and what it means."""
 Known = Callable[[Live], Iterable[Candidate]]
-JOBS = 50
+JOBS_SHOWN = 50
 
 
 def candidates(words: Sequence[str]) -> list[Candidate]:
@@ -114,8 +115,11 @@ def _values(verb: str | None, action: argparse.Action, current: str, live: Live)
 def _words(verb: str, before: Sequence[str], current: str, live: Live) -> Iterator[Candidate]:
     if verb == "help":
         yield from ((each.name, each.summary) for each in cli.VERBS if not before)
-    elif verb == "list" or (verb == "bulk" and len(before) == 1 and before[0] in ("cancel", "retry", "rerun")):
+    elif verb in ("list", "watch") or (verb == "bulk" and len(before) == 1 and before[0] in ("cancel", "retry", "rerun")):
         yield from _query(current, live)
+        yield from _NAMES.get(verb, _nothing)(live)
+    elif verb == "bulk" and len(before) == 1 and before[0] in ("replay", "discard"):
+        yield from _query(current, live, LETTERS)
     elif verb in ("submit", "run"):
         yield from _payload(before, current, live)
     elif verb in _ACTS:
@@ -163,11 +167,11 @@ def _fields(task_type: str, live: Live) -> dict[str, payloads.Schema]:
     return payloads.properties(found["schema"]) if found and isinstance(found.get("schema"), dict) else {}
 
 
-def _query(current: str, live: Live) -> Iterator[Candidate]:
-    typed = typed_at(current, len(current))
+def _query(current: str, live: Live, language: Language = QUERIES) -> Iterator[Candidate]:
+    typed = typed_at(current, len(current), language)
     known = {"type": [name for name, _ in _types(live)], "queue": [name for name, _ in _queues(live)]}
-    for found in suggestions(typed, known):
-        field = FIELDS.get(found.rstrip(":.")) if typed.kind == "field" else None
+    for found in suggestions(typed, known, language):
+        field = language.fields.get(found.rstrip(":.")) if typed.kind == "field" else None
         yield current[: typed.start] + found, f"{field.meaning}, such as {field.example}" if field is not None else ""
 
 
@@ -194,7 +198,7 @@ def _named(path: str, name: str = "name", meaning: str = "description", **query:
 
 def _jobs(*states: JobStatus) -> Known:
     def known(live: Live) -> Iterator[Candidate]:
-        jobs = live.items("/v1/jobs", limit=JOBS, state=",".join(states) or None)
+        jobs = live.items("/v1/jobs", limit=JOBS_SHOWN, state=",".join(states) or None)
         return ((job["id"], f"{job.get('type')} {job.get('status')}") for job in jobs if "id" in job)
 
     return known
@@ -228,7 +232,7 @@ _types = _named("/v1/tasks", "type")
 _queues = _named("/v1/queues")
 _schedules = _named("/v1/schedules", meaning="in_words", limit=500)
 _contracts_known = _named("/v1/contracts")
-_letters = _named("/v1/dead-letters", "id", "reason", status="kept", limit=JOBS)
+_letters = _named("/v1/dead-letters", "id", "reason", status="kept", limit=JOBS_SHOWN)
 _OPEN = (JobStatus.WAITING, JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.RETRYING)
 _ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
 _OPTION_VALUES: dict[str, Known] = {
@@ -243,7 +247,7 @@ _ACTS: dict[str, dict[str, Known]] = {
     "queues": {"list": _nothing, "pause": _queues, "resume": _queues},
     "schedules": {"list": _nothing, "put": _nothing, **dict.fromkeys(("show", "run", "pause", "resume", "delete"), _schedules)},
     "dead-letters": {"list": _nothing, **dict.fromkeys(("show", "replay", "discard"), _letters)},
-    "bulk": {"list": _nothing, **dict.fromkeys(("cancel", "retry", "rerun"), _nothing), "show": _named("/v1/bulk", "id", "q")},
+    "bulk": {"list": _nothing, **dict.fromkeys(("cancel", "retry", "rerun", "replay", "discard"), _nothing), "show": _named("/v1/bulk", "id", "q")},
     "contexts": {"list": _nothing, "add": _nothing, "use": _contexts, "remove": _contexts},
     "contracts": {"list": _nothing, "show": _contracts_known, "check": _nothing},
     "completion": dict.fromkeys(("bash", "zsh", "fish"), _nothing),

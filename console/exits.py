@@ -16,4 +16,5 @@ MEANINGS = """exit codes:
   0  done, or the job succeeded        4  no server answers, or it cannot now (503)
   1  the job failed; doctor: a fault   5  there is no such job, event or address
   2  the command line is wrong         6  it did not end within the time given
-  3  the server refused the request    7  the job was cancelled"""
+  3  the server refused the request    7  the job was cancelled
+and 70 a fault of the command line itself, 130 Ctrl-C, 141 whoever read the output left"""

@@ -14,6 +14,8 @@ _SCALARS = {"integer", "number", "boolean", "null"}
 class BadArgument(ObservatoryError, ValueError):
     """An argument cannot be understood."""
 
+    slug = "bad-argument"
+
 
 def properties(schema: Schema) -> dict[str, Schema]:
     """The fields of a payload schema, those of `allOf`, `anyOf` and `oneOf` branches included."""

@@ -55,6 +55,12 @@ def reason_of(error: Exception) -> str:
         return "connection refused"
     if "Name or service not known" in text or "nodename" in text or "Temporary failure in name" in text:
         return "no such host"
+    if "WRONG_VERSION_NUMBER" in text:
+        return "it does not speak TLS; its address begins with http://"
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return f"its certificate is not trusted: {text.rpartition(': ')[2].partition(' (_ssl')[0]}; SSL_CERT_FILE names another authority"
+    if "Server disconnected" in text or "illegal status line" in text:
+        return "it hung up without an answer, or speaks TLS: then its address begins with https://"
     return text or type(error).__name__
 
 

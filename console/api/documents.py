@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypedDict
 
-BulkAction = Literal["cancel", "retry", "rerun"]
+BulkAction = Literal["cancel", "retry", "rerun", "replay", "discard"]
 
 
 class Identified(Protocol):

@@ -28,6 +28,8 @@ class ObservatoryApiError(ObservatoryError):
 class ServerUnreachable(ObservatoryError):
     """No server answers."""
 
+    slug = "server-unreachable"
+
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(f"no server answers at {url} ({reason}). Start it with: make run. Name another with --url or OBSERVATORY_URL.")
         self.url = url
@@ -36,6 +38,8 @@ class ServerUnreachable(ObservatoryError):
 
 class NotAnObservatory(ServerUnreachable):
     """Something answers, but not as this system does."""
+
+    slug = "not-an-observatory"
 
     def __init__(self, url: str, reason: str) -> None:
         ObservatoryError.__init__(
@@ -48,9 +52,13 @@ class NotAnObservatory(ServerUnreachable):
 class JobNotEnded(ObservatoryError):
     """The job has not ended as far as this handle knows; call wait() or refresh() first."""
 
+    slug = "job-not-ended"
+
 
 class JobFailed(ObservatoryError):
     """The job ended without a result. `job` is its document."""
+
+    slug = "job-failed"
 
     def __init__(self, job: dict[str, Any]) -> None:
         error = job.get("error") or {}
@@ -62,6 +70,8 @@ class JobFailed(ObservatoryError):
 class WaitTimedOut(ObservatoryError, TimeoutError):
     """The job did not end within the time given. `job` is its document as last seen."""
 
+    slug = "wait-timed-out"
+
     def __init__(self, job: dict[str, Any], seconds: float) -> None:
         super().__init__(f"job {job.get('id')} is still {job.get('status')} after {seconds:g} s")
         self.job = job
@@ -69,3 +79,5 @@ class WaitTimedOut(ObservatoryError, TimeoutError):
 
 class CannotSend(ObservatoryError, ValueError):
     """The request cannot be written as JSON."""
+
+    slug = "cannot-send"

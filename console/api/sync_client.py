@@ -173,8 +173,8 @@ class Client:
         return self._run(submission.send("POST", reading.job_path(job_id, "/rerun"), None, self.patience))
 
     def bulk(self, action: BulkAction, q: str, *, dry_run: bool = False, reason: str | None = None) -> dict[str, Any]:
-        """Cancels, retries or reruns every job that a query finds: the operation, which `bulk_operation` tells of while it goes
-        on; with `dry_run` how many it would be."""
+        """Cancels, retries or reruns every job, replays or discards every dead letter that a query finds: the operation, which
+        `bulk_operation` tells of while it goes on; with `dry_run` how many it would be."""
         return cast(dict[str, Any], self.send("POST", "/v1/bulk", submission.bulk_document(action, q, dry_run, reason)))
 
     def bulk_operation(self, operation_id: str) -> dict[str, Any]:

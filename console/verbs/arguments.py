@@ -17,6 +17,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    """A whole number."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+    return int(text)
+
+
 def span(text: str) -> float:
     """`1h30m` -> 5400; a bare number is seconds."""
     parts = _SPAN.fullmatch(text.strip().replace(" ", ""))

@@ -43,8 +43,11 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
     if arguments.action == "show":
         return _shown(session, session.client.bulk_operation(arguments.query))
     rehearsal = session.client.bulk(arguments.action, arguments.query, dry_run=True)
-    if arguments.dry_run or not _agreed(session, arguments, rehearsal):
+    if arguments.dry_run:
         return _rehearsed(session, rehearsal)
+    if not _agreed(session, arguments, rehearsal):
+        _rehearsed(session, rehearsal)
+        return exits.USAGE
     operation = session.client.bulk(arguments.action, arguments.query, reason=arguments.reason)
     return _shown(session, operation if arguments.no_wait else _finished(session, operation))
 
@@ -53,9 +56,9 @@ def _agreed(session: Session, arguments: argparse.Namespace, rehearsal: Any) -> 
     if arguments.yes:
         return True
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        session.note("nothing was done: say --yes")
+        session.note("nothing was done: say --yes, or --dry-run to rehearse it")
         return False
-    sys.stderr.write(f"{arguments.action.capitalize()} {count(rehearsal['able'])} of {count(rehearsal['matched'])}? Type yes: ")
+    sys.stderr.write(f"{arguments.action.capitalize()} {count(rehearsal['able'])} of {count(rehearsal['matched'])} at {session.url}? Type yes: ")
     sys.stderr.flush()
     return sys.stdin.readline().strip() == "yes"
 

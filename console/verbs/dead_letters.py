@@ -12,15 +12,18 @@ from console.text import Column, clean, pretty
 from console.timeline import short_name
 from console.verbs.arguments import positive
 from console.verbs.each import for_each
+from console.verbs.paging import whole
 from console.verbs.times import now_text, since
 
 EXAMPLES = """examples:
   dead-letters
+  dead-letters --query 'trigger:billing age>1h'
   dead-letters show LETTER
   dead-letters replay LETTER LETTER                     to the function that failed, after a check against today's contract
   dead-letters show LETTER --event > event.json         then edit it, and send it as a new event:
   dead-letters replay LETTER --edit @event.json
   dead-letters discard LETTER --reason "a test"
+  bulk replay 'trigger:billing status:kept' --dry-run   every one that a query finds
 """
 STATES = ("kept", "replayed", "discarded", "resolved")
 COLUMNS = (
@@ -35,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", help="replay, discard: goes into the log; discard needs one")
     parser.add_argument("--event", action="store_true", help="show: the event alone, as JSON")
     parser.add_argument("--status", choices=STATES, help="only those")
+    parser.add_argument("--query", metavar="QUERY", help="only those that fit, by the fields of dead letters")
     parser.add_argument("--limit", type=positive, default=20, metavar="N", help="how many (20)")
 
 
@@ -47,7 +51,8 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
     if words != ["list"]:
         session.note("dead-letters takes nothing, list, show LETTER, replay LETTER ... or discard LETTER ...")
         return exits.USAGE
-    page = session.client.dead_letters(status=arguments.status, limit=arguments.limit)
+    page = whole(lambda limit, cursor: session.client.dead_letters(q=arguments.query, status=arguments.status, limit=limit, cursor=cursor),
+                 arguments.limit)  # fmt: skip
     if session.as_json:
         session.json(page)
         return exits.OK

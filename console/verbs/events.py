@@ -1,7 +1,7 @@
 """events: what happened, newest first; with --follow, what happens."""
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from console import exits, timeline
@@ -9,6 +9,7 @@ from console.payloads import BadArgument
 from console.session import Session
 from console.text import Column, clean
 from console.verbs.arguments import positive
+from console.verbs.paging import whole
 from console.verbs.times import clock
 
 EXAMPLES = """With --follow an event is a line as it happens; it goes on over lost connections, without gap or repeat.
@@ -22,7 +23,6 @@ examples:
 """
 COLUMNS = (Column("POSITION", ">", drop=2), Column("TIME", least=8), Column("EVENT", least=13), Column("SUBJECT", least=40),
            Column("WHAT", flexible=True, least=10, drop=1))  # fmt: skip
-PAGE = 200
 AWAY_SECONDS = 60.0
 Document = Mapping[str, Any]
 
@@ -50,26 +50,16 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
         return follow(session, arguments.type, arguments.subject, arguments.query, arguments.after)
     if arguments.query is not None or arguments.after is not None:
         raise BadArgument("--query and --after belong to --follow")
-    pages = list(_pages(session, arguments))
+    found = whole(lambda limit, cursor: session.client.events(type=arguments.type, subject=arguments.subject, limit=limit, cursor=cursor),
+                  arguments.limit or 20)  # fmt: skip
     if session.as_json:
-        session.json(pages[-1] | {"items": [event for page in pages for event in page["items"]]})
+        session.json(found)
         return exits.OK
-    events = [event for page in pages for event in page["items"]]
+    events = found["items"]
     session.table(COLUMNS, [(e["position"], clock(e["time"]), timeline.short_name(e["type"]), e["subject"], timeline.detail(e)) for e in events])
     if not events:
         session.note("there are no such events")
     return exits.OK
-
-
-def _pages(session: Session, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    left, cursor = arguments.limit or 20, None
-    while left > 0:
-        page = session.client.events(type=arguments.type, subject=arguments.subject, limit=min(left, PAGE), cursor=cursor)
-        yield dict(page)
-        left -= len(page["items"])
-        cursor = page.get("next_cursor")
-        if cursor is None:
-            return
 
 
 def follow(session: Session, types: str | None = None, subject: str | None = None, query: str | None = None, after: int | None = None) -> int:

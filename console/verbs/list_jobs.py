@@ -11,6 +11,7 @@ from console.payloads import BadArgument
 from console.session import Session
 from console.text import Column, Row, clean, duration, state_cell, width
 from console.verbs.arguments import positive
+from console.verbs.paging import pages
 from console.verbs.times import now_text
 from contracts.errors import MalformedQuery
 from contracts.job import JobStatus
@@ -27,7 +28,6 @@ EXAMPLES = """examples:
 Terms side by side must all hold; OR between terms, - before a term, parentheses. Words alone are searched in payload,
 error and output. Fields: """ + names() + """.
 """
-PAGE = 200
 COLUMNS = (
     Column("ID", least=36), Column("TYPE", flexible=True, least=12), Column("STATE", least=9), Column("QUEUE", flexible=True, least=7, drop=4),
     Column("PRI", ">", drop=5), Column("TRY", ">", drop=1), Column("AGE", ">", least=6), Column("RAN", ">", least=6, drop=3),
@@ -66,17 +66,17 @@ def _states(text: str) -> str:
 
 
 def run(session: Session, arguments: argparse.Namespace) -> int:
-    pages = _pages(session, arguments)
+    found = _pages(session, arguments)
     if session.as_json:
-        _write_json(pages)
+        _write_json(found)
         return exits.OK
     if arguments.quiet:
-        for page in pages:
+        for page in found:
             for job in page["items"]:
                 session.say(job["id"])
         return exits.OK
     shown = more = 0
-    for page in pages:
+    for page in found:
         session.table(COLUMNS, [_row(job, now_text()) for job in page["items"]], header=shown == 0)
         shown += len(page["items"])
         more = page.get("next_cursor") is not None
@@ -105,14 +105,7 @@ def _pages(session: Session, arguments: argparse.Namespace) -> Iterator[Mapping[
     left = 10**12 if arguments.everything else arguments.limit
     query = _query(session, arguments)
     filters = {name: getattr(arguments, name) for name in ("state", "type", "queue", "tag", "id")}
-    cursor: str | None = None
-    while left > 0:
-        page = session.client.jobs_page(q=query, **filters, limit=min(left, PAGE), cursor=cursor)
-        yield page
-        left -= len(page["items"])
-        cursor = page.get("next_cursor")
-        if cursor is None:
-            return
+    return pages(lambda limit, cursor: session.client.jobs_page(q=query, **filters, limit=limit, cursor=cursor), left)
 
 
 def _write_json(pages: Iterator[Mapping[str, Any]]) -> None:

@@ -26,7 +26,7 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
     job: Document = client.job_document(arguments.job)
     events = client.job_events(arguments.job)
     attempts = client.attempts(arguments.job)
-    outputs = {str(a["lease_token"]): client.log(arguments.job, a["lease_token"]) for a in attempts if a.get("output_bytes")}
+    outputs = {str(a["lease_token"]): client.log(arguments.job, a["lease_token"]) for a in attempts if a.get("output_bytes") or a["outcome"] == "running"}
     if session.as_json:
         session.json({"job": job, "events": events, "attempts": attempts, "outputs": outputs})
         return exits.OK
@@ -88,6 +88,8 @@ def _attempts(session: Session, attempts: Sequence[Document], outputs: Mapping[s
         for a in attempts
     ])  # fmt: skip
     for token, output in outputs.items():
+        if not output:
+            continue
         session.say()
         session.heading(f"output of claim {token}")
         session.say(clean(output.rstrip("\n"), lines=True))

@@ -11,7 +11,7 @@ from console.payloads import BadArgument
 from console.session import Session
 from console.text import clean
 from console.verbs import schedule_arguments, task_arguments
-from console.verbs.arguments import instant, span, wait_span
+from console.verbs.arguments import instant, positive, span, wait_span, whole
 from console.verbs.task_arguments import PAYLOAD_HELP, Definition, FindTask
 from console.verbs.times import instant_words
 
@@ -43,12 +43,12 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     """The options of a job request."""
     add = parser.add_argument_group("options of the job").add_argument
     add("--queue", help="the queue to wait in; by default the task's own")
-    add("--priority", type=int, metavar="0..9", help="9 goes first, 0 last; by default the task's own, mostly 4")
+    add("--priority", type=whole, metavar="0..9", help="9 goes first, 0 last; by default the task's own, mostly 4")
     add("--delay", type=span, metavar="SPAN", dest="delay_seconds", help="not before so long from now: 90, 30s, 10m, 2h")
     add("--at", type=instant, metavar="TIME", dest="run_at", help="not before this: 2026-12-24T18:00Z, '2026-12-24 18:00', 18:00, +2h")
     add("--expires", type=instant, metavar="TIME", dest="expires_at", help="cancel it when it has not started by then")
     add("--timeout", type=span, metavar="SPAN", dest="timeout_seconds", help="how long one attempt may run")
-    add("--max-attempts", type=int, metavar="N", help="how often it is tried")
+    add("--max-attempts", type=positive, metavar="N", help="how often it is tried")
     add("--tag", action="append", dest="tags", help="a label to find it by; may be repeated")
     add("--unique-key", metavar="KEY", help="no second job of this type and key while this one has not ended")
     add("--parent", metavar="JOB", dest="parent_id", help="the job that it belongs to")

@@ -51,6 +51,8 @@ def found(line: str) -> list[str]:
         ("o list state:fai", ["state:failed"]),
         ("o list 'state:failed ty", ["state:failed type:"]),
         ("o bulk retry -type:demo.f", ["-type:demo.fail"]),
+        ("o bulk discard trig", ["trigger:"]),
+        ("o watch stat", ["state:"]),
         ("o events --type job.su", ["job.succeeded"]),
         ("o dead-letters --status ", ["discarded", "kept", "replayed", "resolved"]),
         ("o completion ", ["bash", "fish", "zsh"]),
