@@ -120,23 +120,24 @@ class Courier:
         """Starts as many carriers as there is work and room for, and sets the alarm for what is due later."""
         if self._timer is None or self._route is None:
             return
-        for _ in range(min(self._route.slots - len(self._carriers), self._work())):
+        now = self._now()  # once: what comes due between two looks at the clock would be neither work nor an alarm
+        for _ in range(min(self._route.slots - len(self._carriers), self._work(now))):
             self._carriers.add(asyncio.create_task(self._carry(), name=self.trigger.name))
-        self._set_alarm(self._next_alarm())
+        self._set_alarm(self._next_alarm(now))
 
-    def _work(self) -> int:
-        """How many carriers would find something to do now."""
+    def _work(self, now: float) -> int:
+        """How many carriers would find something to do."""
         due_at = self.backlog.due_at
-        return self.backlog.waiting + (due_at is not None and due_at <= self._now()) + self._may_read()
+        return self.backlog.waiting + (due_at is not None and due_at <= now) + self._may_read(now)
 
-    def _may_read(self) -> bool:
+    def _may_read(self, now: float) -> bool:
         wanted = self.backlog.left_out is not None and not self.backlog.waiting
-        return wanted and not self._reading and self._read_at <= self._now()
+        return wanted and not self._reading and self._read_at <= now
 
-    def _next_alarm(self) -> float | None:
+    def _next_alarm(self, now: float) -> float | None:
         """The next instant at which there will be work that is none yet."""
         instants = (self.backlog.due_at, self._read_at if self.backlog.left_out else None)
-        return min((instant for instant in instants if instant is not None and instant > self._now()), default=None)
+        return min((instant for instant in instants if instant is not None and instant > now), default=None)
 
     def _set_alarm(self, instant: float | None) -> None:
         if self._alarm is not None:
@@ -165,7 +166,7 @@ class Courier:
             return None
         if due := self.backlog.take_due(self._now(), self._route.batch):
             return due
-        if self._may_read():
+        if self._may_read(self._now()):
             await self._read_on()
         return self.backlog.take(self._route.batch)
 
