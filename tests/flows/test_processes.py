@@ -16,13 +16,13 @@ import pytest
 
 from eventing.brokers.rabbitmq.topology import Topology
 from eventing.triggers import load_triggers
-from tests.flows.test_dead_letters import TRIGGER, kept, wish
+from tests.flows.test_dead_letters import kept, wish
 from tests.support.postgres import Databases
 from tests.support.processes_system import SETTINGS, ProcessesSystem, delete_queues
 from tests.support.servers import server_url
 from tests.support.system import ROOT, System
 from tests.support.waiting import wait_until
-from tests.support.webhook import Webhook, listening
+from tests.support.webhook import TRIGGER, Webhook, listening
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ from urllib.parse import quote
 import pytest
 
 from tests.console.test_command_line import console
-from tests.flows.test_dead_letters import TRIGGER, Webhook
 from tests.functions.test_read_model import Stream
 from tests.support.system import ROOT, System, running_system
 from tests.support.waiting import wait_until
+from tests.support.webhook import TRIGGER, Webhook
 
 SECRET = "hunter2'\"\nö-never-shown"
 TELLING = "never-shown"  # a part of it that no way of writing changes
