@@ -1,6 +1,7 @@
 """Tasks that misbehave, for the flows."""
 
 import os
+import signal
 import re
 import subprocess
 import time
@@ -78,6 +79,25 @@ def steps(payload: dict, context: TaskContext) -> list[str]:
     if context.attempt == 1:
         os._exit(9)
     return [*done, context.once("two", lambda: step("two"))]
+
+
+@task("flow.ladder", retry=RetryPolicy(max_attempts=6, initial_seconds=0.05, maximum_seconds=0.1))
+def ladder(payload: dict, context: TaskContext) -> list[int]:
+    """Four steps; attempt N is killed at step N: once it is stored, or, `inside`, before."""
+
+    def step(number: int) -> int:
+        with open(payload["ledger"], "a", encoding="utf-8") as ledger:
+            ledger.write(f"{number} ")
+        if payload["inside"] and context.attempt == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return number
+
+    done = []
+    for number in range(1, 5):
+        done.append(context.once(str(number), lambda number=number: step(number)))
+        if context.attempt == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return done
 
 
 @task("flow.slow", timeout_seconds=30)

@@ -89,6 +89,15 @@ def test_a_step_that_was_finished_is_not_run_again(flow: System, tmp_path: Path)
     assert ledger.read_text().split() == ["one", "two"]
 
 
+@pytest.mark.parametrize("inside", [False, True], ids=["after a step", "inside a step"])
+def test_a_job_killed_at_every_step_goes_on_after_its_last_finished_one(flow: System, tmp_path: Path, inside: bool) -> None:
+    ledger = tmp_path / "ledger"
+    job = flow.ended(flow.submit("flow.ladder", {"ledger": str(ledger), "inside": inside}), 60)
+    assert (job["status"], job["result"], job["attempt"]) == ("succeeded", [1, 2, 3, 4], 5)
+    steps = [1, 1, 2, 2, 3, 3, 4, 4] if inside else [1, 2, 3, 4]  # what was not stored runs again, and nothing else does
+    assert [int(number) for number in ledger.read_text().split()] == steps
+
+
 # ---- time -------------------------------------------------------------------------------------------------------
 
 
