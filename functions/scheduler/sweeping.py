@@ -15,7 +15,8 @@ from functions.stores.stats_store import StatsStore
 
 log = logging.getLogger("observatory.retention")
 REST = 4.0  # how many times as long as a step took it rests: a fifth of the time at most
-REST_WHEN_FULL = 0.25  # more ended jobs than may be: the load makes them faster than a rested sweep drops them
+REST_WHEN_BEHIND = 0.25  # the load makes ended jobs faster than a rested sweep drops them
+BEHIND_SECONDS = 20.0  # after so long without an end of the work it rests no longer than that
 
 
 class Sweeper:
@@ -27,6 +28,7 @@ class Sweeper:
     ) -> None:  # fmt: skip
         self._store, self._stats, self._keeping, self._event_log = store, stats, keeping, event_log
         self._sleep = sleep or asyncio.sleep
+        self._behind_since: float | None = None
 
     async def sweep(self, budget_seconds: float) -> int:
         """Drops what may go, for so long at most; returns how many jobs went. Raises StoreUnavailable."""
@@ -37,11 +39,19 @@ class Sweeper:
             done = await self._store.prune(keep)
             jobs += done.jobs
             if not done.more:
+                self._behind_since = None
                 break
-            await self._sleep((time.monotonic() - begun) * (REST_WHEN_FULL if done.over else REST))
+            await self._sleep((time.monotonic() - begun) * self._rest(done.over))
         if jobs:
             log.info("%d ended jobs were dropped", jobs, extra=about("jobs.dropped"))
         return jobs
+
+    def _rest(self, over: bool) -> float:
+        """How many times as long as a step took to rest: the less the longer there was always more to drop."""
+        now = time.monotonic()
+        if self._behind_since is None:
+            self._behind_since = now
+        return REST_WHEN_BEHIND if over else max(REST * (1 - (now - self._behind_since) / BEHIND_SECONDS), REST_WHEN_BEHIND)
 
     async def _settled(self) -> None:
         now = self._store.now()
@@ -65,10 +75,11 @@ class Sweeper:
             return 0
 
     async def sweep_on(self, every_seconds: float) -> None:
-        """For a process that lives: sweeps again and again."""
+        """For a process that lives: sweeps again and again, at once when there is more to drop."""
         while True:
             try:
                 await self.sweep(every_seconds)
             except ObservatoryError as error:
                 log.warning("nothing was dropped: %s", error, extra=about("retention.failed"))
-            await asyncio.sleep(every_seconds)
+                self._behind_since = None
+            await asyncio.sleep(0.0 if self._behind_since is not None else every_seconds)

@@ -16,6 +16,8 @@ from typing import Any
 from tests.bench import crowd, machine, scenarios
 from tests.bench.figures import PEER, Figure, table
 from tests.bench.filled_store import default_cache, filled_folder
+from tests.bench.isolation import isolation
+from tests.bench.keeping import retention
 from tests.bench.queries import searches
 from tests.bench.scenarios import LOADS, Plan
 from tests.bench.varied_jobs import VariedJobs
@@ -32,7 +34,10 @@ def _crowd(plan: Plan, say: Callable[[str], None]) -> tuple[list[Figure], dict[s
     return crowd.figures(found), found
 
 
-OTHERS = {"crowd": _crowd, "latency": scenarios.latency, "queries": _queries, "syncs": scenarios.syncs, "memory": scenarios.memory, "start": scenarios.start}
+OTHERS = {
+    "crowd": _crowd, "latency": scenarios.latency, "queries": _queries, "syncs": scenarios.syncs, "memory": scenarios.memory, "start": scenarios.start,
+    "isolation": isolation, "retention": retention,
+}  # fmt: skip
 NAMES = (*(load.key for load in LOADS), *OTHERS)
 BEGAN = time.monotonic()
 

@@ -61,6 +61,15 @@ class Observer:
         states = self._connection.execute(f"SELECT status, sum(jobs) FROM counts WHERE status IN {LIVE} GROUP BY 1").fetchall()
         raise TimeoutError(f"not drained after {seconds:g} s: head {self.mark().events}, cursors {dict(cursors)}, left {dict(states)}")
 
+    def wait_ended(self, job_type: str, seconds: float) -> float:
+        """The instant (CLOCK_MONOTONIC) at which every job of a type had ended. Raises TimeoutError."""
+        deadline = time.monotonic() + seconds
+        while self.row(f"SELECT coalesce(sum(jobs), 0) FROM counts WHERE type = ? AND status IN {LIVE}", job_type) != (0,):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"jobs of {job_type} are left after {seconds:g} s")
+            time.sleep(POLL_SECONDS)
+        return time.monotonic()
+
     def check_noops(self, since: Mark, jobs: int) -> None:
         """Raises AssertionError unless exactly `jobs` jobs came since, each succeeded in one attempt and told in four events."""
         now = self.mark()

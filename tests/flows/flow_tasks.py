@@ -1,8 +1,8 @@
 """Tasks that misbehave, for the flows."""
 
 import os
-import signal
 import re
+import signal
 import subprocess
 import time
 from typing import Any
