@@ -74,7 +74,13 @@ def test_every_verb_has_help_with_examples() -> None:
 
 def start(system: System, *words: str, **streams: int) -> "subprocess.Popen[bytes]":
     environment = {**{k: v for k, v in os.environ.items() if not k.startswith("OBSERVATORY_")}, "OBSERVATORY_URL": system.url}
-    return subprocess.Popen([sys.executable, "-m", "console", *words], cwd=ROOT, env=environment, **streams)  # type: ignore[call-overload]
+    command = [sys.executable, "-m", "console", *words]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, preexec_fn=_hear_ctrl_c, **streams)  # type: ignore[call-overload]
+
+
+def _hear_ctrl_c() -> None:
+    """Whoever started the tests in the background made them, and all below, deaf to it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("words", [["list", "--all", "--json"], ["events", "--limit", "200"], ["events", "--follow", "--after", "0"]])
