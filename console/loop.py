@@ -170,7 +170,13 @@ class Loop:
         if self.link is not None:
             self.link.stop()
         self.server = server
-        self.link = Link(server.url, server.key, self._post)
+        inbox = self.inbox = queue.SimpleQueue()  # what the server before still sent belongs to it, and goes with it
+
+        def post(message: Message) -> None:
+            inbox.put(message)
+            self.screen.wake()
+
+        self.link = Link(server.url, server.key, post)
         self.link.start()
         self.link.want(frozenset(wants(self.state)))
 

@@ -24,6 +24,8 @@ CONSOLE = [sys.executable, "-m", "console"]
 COLUMNS, LINES = 120, 34
 LOAD_SECONDS = 45.0
 CELL, LINE, MARGIN = 8.43, 16.4, 10
+BRAILLE = 0x2800
+DOTS = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3))  # column and line of each bit (Unicode 16.0, chapter 21.1)
 GROUNDS = {"dark": ("#101418", "#c8ccd0"), "light": ("#fdfdfd", "#20242a")}
 NAMED = {"black": "000000", "red": "cc3333", "green": "33aa33", "brown": "aa8800", "blue": "4444dd", "magenta": "aa44aa", "cyan": "22aaaa", "white": "cccccc"}
 
@@ -54,10 +56,27 @@ def _line(cells: list[Any], y: int, back: str, ink: str) -> Iterator[str]:
         if behind != back:
             yield f'<rect x="{left:.1f}" y="{top:.1f}" width="{columns * CELL:.1f}" height="{LINE}" fill="{behind}"/>'
         style = (f' fill="{front}"' if front != ink else "") + (' font-weight="bold"' if bold else "")
+        if dots := _dots(text, left, top):
+            yield f'<path d="{dots}"{style}/>'
+            text = "".join(" " if _is_braille(character) else character for character in text)
         for word in re.finditer(r"\S+(?: \S+)*", text):  # each where it belongs, whatever the font's width
             at, room = left + word.start() * CELL, len(word[0]) * CELL
             yield f'<text x="{at:.1f}" y="{top + 13:.1f}" textLength="{room:.1f}" lengthAdjust="spacingAndGlyphs"{style}>{escape(word[0])}</text>'
         x += columns
+
+
+def _is_braille(character: str) -> bool:
+    return BRAILLE <= ord(character) <= BRAILLE + 255
+
+
+def _dots(text: str, left: float, top: float) -> str:
+    """Braille as a path of small squares, for many fonts have none."""
+    squares = []
+    for column, character in enumerate(text):
+        for bit, (dx, dy) in enumerate(DOTS) if _is_braille(character) else ():
+            if (ord(character) - BRAILLE) >> bit & 1:
+                squares.append(f"M{left + column * CELL + 1.6 + dx * 4:.1f} {top + 2.2 + dy * 4:.1f}h1.7v1.7h-1.7z")
+    return "".join(squares)
 
 
 def _colours(cell: Any, back: str, ink: str) -> tuple[str, str]:
@@ -75,7 +94,7 @@ def _colour(name: str, default: str) -> str:
 @contextmanager
 def living(folder: Path) -> Iterator[System]:
     """A system in which everything has happened."""
-    with running_system(folder / "data", OBSERVATORY_PORT=str(free_port())) as system:
+    with running_system(folder / "data", OBSERVATORY_PORT=str(free_port()), OBSERVATORY_INSTANCE="laptop") as system:
         command = [sys.executable, "-m", "console", "demo-life", "--url", system.url, "--speed", "2"]
         load = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(LOAD_SECONDS)
@@ -92,10 +111,11 @@ def captured(system: System, folder: Path, ground: str, story: Callable[[Termina
     """Goes through a story, and keeps each screen that it stops at under the name that it gives."""
     with terminal(
         [*CONSOLE, "--theme", ground], COLUMNS, LINES, OBSERVATORY_URL=system.url, OBSERVATORY_NAME="production", OBSERVATORY_COLOUR="green",
-        XDG_CONFIG_HOME=str(folder),
+        OBSERVATORY_DATA="/var/lib/observatory", XDG_CONFIG_HOME=str(folder),
     ) as screen:  # fmt: skip
         screen.until("live")
         for name in story(screen, system):
+            settle(screen, 0.8)  # the rest of the frame, and what the last key still changes
             (FOLDER / f"{name}.svg").write_text(svg(screen.screen, ground), "utf-8")
             print(f"{name}.svg")
 
@@ -104,10 +124,9 @@ def main_screens(screen: Terminal, system: System) -> Iterator[str]:
     settle(screen, 4.0)
     yield "dashboard"
     screen.press("2")
-    screen.until("newest first")
-    screen.until("text.statistics")
+    screen.until(lambda: "Jobs" in screen.text.split("\n")[1] and "succeeded" in screen.text)
     screen.press("/", "state:failed t")
-    screen.until("the task type")
+    screen.until("/state:failed t")
     yield "jobs"
     screen.press("esc", ":", f"job {found(system, 'tag:retries%20state:succeeded')['id']}", "enter")
     screen.until("attempts")
