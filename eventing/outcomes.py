@@ -7,9 +7,12 @@ as delivered there, so it does here.
 import base64
 from dataclasses import replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from contracts.event import Event
-from eventing.triggers import Trigger
+
+if TYPE_CHECKING:
+    from eventing.triggers import Trigger  # reads YAML, which a cold start has no use for
 
 NO_ANSWER = -1  # Knative's code for a connection that failed
 ERROR_DATA_CHARACTERS = 1024
@@ -31,7 +34,7 @@ def outcome_of(status: int) -> Outcome:
     return Outcome.AGAIN if status >= 500 or status in _TRIED_AGAIN else Outcome.DROPPED
 
 
-def dead_letter(event: Event, trigger: Trigger, status: int, answer: bytes, attempts: int) -> Event:
+def dead_letter(event: Event, trigger: "Trigger", status: int, answer: bytes, attempts: int) -> Event:
     """The event as its deadLetterSink gets it: with Knative's error extensions, and the number of deliveries tried.
 
     `knativeerrordata` holds the beginning of the answer in Base64, 1,024 characters at most, as Knative writes it.
