@@ -29,12 +29,12 @@ class Canvas:
     def to_ascii(self) -> None:
         """For terminals without Unicode: what has no likeness in ASCII becomes a question mark, as wide as it was."""
         for cells in self.cells:
-            for x, cell in enumerate(cells):
+            for start, cell in enumerate(cells):
+                x = start
                 if not cell.isascii():
-                    following = cells[x + 1 : x + 2] == [""]
                     cells[x] = LIKENESS.get(cell, "?")
-                    if following:
-                        cells[x + 1] = "?"
+                    while (x := x + 1) < len(cells) and cells[x] == "":  # what is drawn as one may take three cells
+                        cells[x] = "?"
 
 
 class Area:

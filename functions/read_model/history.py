@@ -51,6 +51,8 @@ class History:
                 return Past(found, page.next_cursor, complete_from)
             if found:  # the event log's turn is the next page's
                 return Past(found, str(below), complete_from)
+        if not kept_here:
+            return Past([], None, complete_from)
         older, next_cursor = await self._older(types, stream, limit, below if before is None else min(before, below))
         return Past(older, next_cursor, complete_from)
 

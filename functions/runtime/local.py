@@ -79,8 +79,8 @@ class LocalSystem:
         await self._start_delivery()
         await self._start_time()
         await self.parts.open_search()
-        await self._serve(application)
         self.reloading = await self._start_reloading()
+        await self._serve(application)
 
     async def _start_reloading(self) -> "asyncio.Task[None] | None":
         from functions.runtime.reloading import Reloader
@@ -88,6 +88,7 @@ class LocalSystem:
         if not self.settings.reload:
             return None
         reloader = Reloader(await self.parts.pool(), self._take_over)
+        await reloader.begin()
         return asyncio.create_task(reloader.run(), name="reloading")
 
     async def _take_over(self, catalogue: Any) -> str:

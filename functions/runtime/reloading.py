@@ -33,9 +33,14 @@ class Reloader:
     def __init__(self, pool: Pool, take_over: Callable[[Catalogue], Awaitable[str]], look_seconds: float = LOOK_SECONDS) -> None:
         self._pool, self._take_over, self._look_seconds = pool, take_over, look_seconds
         self._is_broken = False
+        self._seen: Snapshot | None = None
+
+    async def begin(self) -> None:
+        """Notes the files as they are: from here on every change counts."""
+        self._seen = await self._look()
 
     async def run(self) -> None:
-        seen = await self._look()
+        seen = self._seen if self._seen is not None else await self._look()
         while True:
             await asyncio.sleep(self._look_seconds)
             now = await self._look()

@@ -213,3 +213,8 @@ async def test_what_does_not_need_the_statistics_goes_on_without_them(
     assert "observatory_jobs_accepted_total{" not in text
     with pytest.raises(StoreUnavailable, match="statistics store"):
         await model.stats()
+
+
+async def test_below_the_first_event_there_is_none_with_an_event_log_or_without(jobs: SqliteJobStore, log: MemoryEventLog) -> None:
+    for either in (History(jobs, None), History(jobs, log)):
+        assert (await either.events([], None, 10, 1)).items == []

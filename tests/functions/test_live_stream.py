@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from contracts.query import Query
 from contracts.times import from_rfc3339
 from functions.read_model.event_stream import EventStream
 from functions.read_model.frames import HELD_BYTES, Wanted
-from functions.read_model.stream import Hub
+from functions.read_model.stream import SLOW_SECONDS, Hub
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.job_store import JobStore
 from tests.ports.job_store.searching import NUMBERED, World, with_ids
@@ -166,6 +167,7 @@ def test_a_reader_that_is_too_slow_is_dropped_and_resumes_without_gap_or_repeat(
     for _ in range(2 * HELD_BYTES // (200 * 20_000)):
         assert system.request("POST", "/v1/jobs/batch", batch).status == 200
     last = system.request("GET", "/v1/stats").json()["head"]
+    time.sleep(1.5 * SLOW_SECONDS)  # it takes nothing for so long: the time itself is what makes it slow
     seen: list[int] = []
     drops = 0
     while not seen or seen[-1] < last:
