@@ -21,6 +21,7 @@ from functions.stores.job_store import JobStore
 from functions.stores.moves import Ending
 
 log = logging.getLogger("observatory.processor")
+CLAIM_SECONDS = 5.0  # a claim under way is waited for, even without grace: what it got must be given back
 
 HELD_BACK_SECONDS = 0.25
 TURN_SECONDS = 0.05  # how often types that are held back have their turn, at most
@@ -103,7 +104,8 @@ class Processor(Consumer):
         self._draining = True
         self._ends.set()
         self._wake.set()
-        await asyncio.wait(self._tasks[:1], timeout=self._drain_seconds)  # what it is claiming goes to the pool, and comes back below
+        grace = max(self._drain_seconds, CLAIM_SECONDS)  # what it is claiming goes to the pool, and comes back below
+        await asyncio.wait(self._tasks[:1], timeout=grace)
         left = await self._pool.drain(self._drain_seconds)
         while self._commits:
             await asyncio.wait(self._commits)

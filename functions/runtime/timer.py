@@ -84,4 +84,5 @@ class Timer:
             if left <= 0:
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._earlier.wait(), left + 0.0005)
+                async with asyncio.timeout(left + 0.0005):  # wait_for of Python 3.11 may swallow the cancel that ends this
+                    await self._earlier.wait()
