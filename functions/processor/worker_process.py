@@ -140,7 +140,10 @@ def import_tasks(control: socket.socket, modules: list[str]) -> None:
         os._exit(1)
     if any(task.is_async for task in REGISTRY.tasks.values()):
         import asyncio  # noqa: F401  # once here, instead of once a worker
-    control.sendall(frame_of(("ready", catalogue.as_json(), sources())))
+    try:
+        control.sendall(frame_of(("ready", catalogue.as_json(), sources())))
+    except ConnectionError:  # whoever started this has ended meanwhile
+        sys.exit(0)
 
 
 def main(arguments: list[str]) -> NoReturn:
