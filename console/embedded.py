@@ -13,8 +13,8 @@ from console.session import Session
 START_SECONDS = 30.0
 
 
-def ensure_running(session: Session) -> None:
-    """Says that the system runs, or starts it and says so. Raises ServerUnreachable when it does not come up."""
+def ensure_running(session: Session) -> bool:
+    """Says that the system runs, or starts it and says so: then True. Raises ServerUnreachable when it does not come up."""
     try:
         session.client.get("/health/readiness")
     except ServerUnreachable:
@@ -22,12 +22,13 @@ def ensure_running(session: Session) -> None:
             raise  # the address was given: it is not ours to start
     else:
         session.note(f"the system runs at {session.url}")
-        return
+        return False
     log = environment.data_folder() / "run.log"
     session.note(f"nothing answers at {session.url}: starting the system (its output goes to {log})")
     _start(log)
     _await_readiness(session)
     session.note(f"it runs at {session.url}")
+    return True
 
 
 def _start(log: Path) -> None:

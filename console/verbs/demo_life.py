@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(session: Session, arguments: argparse.Namespace) -> int:
-    ensure_running(session)
+    started = ensure_running(session)
     life = Life(session, Random(arguments.seed), BEAT_SECONDS / max(arguments.speed, 0.01))
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -44,6 +44,8 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
         session.note("")
     finally:
         life.end()
+    if started:
+        session.note("It was started here and goes on; make stop ends it.")
     return exits.OK
 
 

@@ -1,6 +1,7 @@
 """Reading `TYPE` and its payload: flags made from the task's schema, key=value, JSON, files, standard input."""
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -124,6 +125,9 @@ def _assemble(kind: str | None, given: argparse.Namespace, fields: Mapping[str, 
     for name, field in fields.items():
         pairs += _flag_values(name, field, getattr(given, f"field:{name}", None))
     own = payloads.merged(pairs, fields)
+    for name in own:
+        if fields.get(name, {}).get("x-secret") is True:
+            sys.stderr.write(f"{name} is a secret, and command lines are public: @file or - (standard input) gives it safely\n")
     if len(sources) > 1:
         raise BadArgument(f"give one JSON source, not {len(sources)}: {' '.join(sources)}")
     if not sources:

@@ -148,3 +148,13 @@ def test_json_of_many_is_one_document(system: System) -> None:
     done = console(system, "submit", "demo.noop", "-", "--json", stdin='{"echo": 1}\n{"odd": 1}\n')
     assert [item.get("status") for item in json.loads(done.stdout)["items"]] == ["queued", 422]
     assert answer(console(system, "submit", "demo.noop", "-", "--json", stdin="[]")) == {"items": []}
+
+
+def test_a_secret_on_the_command_line_is_warned_of(system: System) -> None:
+    request = '{"url": "http://127.0.0.1:9/", "authorization": "Bearer very-secret"}'
+    open_ = console(system, "submit", "http.call", "url=http://127.0.0.1:9/", "authorization=Bearer very-secret", "--delay", "1h")
+    assert open_.returncode == 0 and "command lines are public" in open_.stderr and "very-secret" not in open_.stdout + open_.stderr
+    safe = console(system, "submit", "http.call", "-", "--delay", "1h", "--tag", "secret", stdin=request)
+    assert safe.returncode == 0 and not safe.stderr
+    assert "Secret: give it by @file" in console(system, "tasks", "http.call").stdout
+    console(system, "bulk", "cancel", "type:http.call state:scheduled", "--yes")
