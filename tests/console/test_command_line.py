@@ -4,13 +4,13 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.system import ROOT, System, running_system
+from tests.support.command_line import run_console
+from tests.support.system import System, running_system
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -19,7 +19,7 @@ def console(system: System | str, *arguments: str, stdin: str = "", environment:
     url = system if isinstance(system, str) else system.url
     ours = {"OBSERVATORY_URL": url, "NO_COLOR": "1", "XDG_CONFIG_HOME": "/nonexistent"}
     variables = {**{k: v for k, v in os.environ.items() if not k.startswith("OBSERVATORY_")}, **ours, **(environment or {})}
-    return subprocess.run([sys.executable, "-m", "console", *arguments], cwd=ROOT, env=variables, input=stdin, capture_output=True, text=True, timeout=60)
+    return run_console(arguments, variables, stdin)
 
 
 def answer(done: subprocess.CompletedProcess[str], code: int = 0) -> Any:
