@@ -26,7 +26,7 @@ WAIT_SECONDS = 10.0  # a doorbell is held so long while its reader is on the way
 
 
 class MetricsEngine(Consumer):
-    """`event_log` gets a copy of each event, as `redact` gives it (None: no copy is kept)."""
+    """`event_log`, where it is a store of its own, gets a copy of each event as `redact` gives it."""
 
     def __init__(
         self, feed: JobStore, stats: StatsStore, event_log: EventLog | None = None, redact: Callable[[Event], Event] | None = None
@@ -34,7 +34,9 @@ class MetricsEngine(Consumer):
         super().__init__(feed)
         self._feed = feed
         self._statistics = Follower(feed, Statistics(feed, stats))
-        self._history = Follower(feed, History(feed, event_log, redact or (lambda event: event))) if event_log is not None else None
+        self._history: Follower | None = None
+        if event_log is not None and event_log.elsewhere:
+            self._history = Follower(feed, History(feed, event_log, redact or (lambda event: event)))
         self._followers = [self._statistics, *([self._history] if self._history is not None else [])]
 
     async def ready(self) -> None:

@@ -25,9 +25,9 @@ class Past:
 
 
 class History:
-    """The job store's feed, and below what was dropped there `event_log`, where there is one."""
+    """The job store's feed, and below what was dropped there the event log, where that is a store of its own."""
 
-    def __init__(self, store: JobStore, event_log: EventLog | None) -> None:
+    def __init__(self, store: JobStore, event_log: EventLog) -> None:
         self._store, self._event_log = store, event_log
         self._extent: tuple[float, Extent | None] = (-EXTENT_SECONDS, None)
 
@@ -38,20 +38,22 @@ class History:
         nothing but the event log holds what comes next.
         """
         dropped = await self._store.dropped()
-        extent = await self._kept() if dropped and self._event_log is not None else None
-        kept_here = min(dropped, extent.last) if extent is not None else dropped if self._event_log is not None else 0
+        extent = await self._kept() if dropped else None
+        kept_there = min(dropped, extent.last) if extent is not None else dropped
+        if not self._event_log.elsewhere:
+            kept_there = 0
         complete_from = extent.first if extent is not None and extent.last >= dropped else dropped + 1
         found: list[Event] = []
-        below = kept_here + 1
+        below = kept_there + 1
         if before is None or before > below:
             page = await self._store.find_events(types, stream, limit, before)
-            found = [event for event in page.items if event.position > kept_here]
+            found = [event for event in page.items if event.position > kept_there]
             more = page.next_cursor is not None and int(page.next_cursor) > below and len(found) == len(page.items)
-            if more or not kept_here:
+            if more or not kept_there:
                 return Past(found, page.next_cursor, complete_from)
             if found:  # the event log's turn is the next page's
                 return Past(found, str(below), complete_from)
-        if not kept_here:
+        if not kept_there:
             return Past([], None, complete_from)
         older, next_cursor = await self._older(types, stream, limit, below if before is None else min(before, below))
         return Past(older, next_cursor, complete_from)
@@ -64,8 +66,6 @@ class History:
         try:
             await self._store.job(job_id)
         except JobNotFound:
-            if self._event_log is None:
-                raise
             kept = await self._event_log.of_subject(f"job/{job_id}", WHOLE_STREAM)
             if not kept:
                 raise
@@ -74,7 +74,6 @@ class History:
 
     async def _kept(self) -> Extent | None:
         """None while the event log is away."""
-        assert self._event_log is not None
         now = asyncio.get_running_loop().time()
         asked_at, extent = self._extent
         if now - asked_at >= EXTENT_SECONDS:
@@ -86,7 +85,6 @@ class History:
         return extent
 
     async def _older(self, types: Sequence[str], stream: str | None, limit: int, below: int) -> tuple[list[Event], str | None]:
-        assert self._event_log is not None
         if stream is not None:
             return await self._older_of(self._event_log, stream, types, limit, below)
         first = bucket_of_position((await self._event_log.extent()).first)

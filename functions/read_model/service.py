@@ -68,6 +68,7 @@ class ReadModel:
         self,
         store: JobStore,
         stats: StatsStore,
+        event_log: EventLog,
         catalogue: Catalogue,
         *,
         name: str = "observatory",
@@ -79,7 +80,6 @@ class ReadModel:
         hosted: bool = False,
         auditor: Auditor | None = None,
         rules: Rules | None = None,
-        event_log: EventLog | None = None,
         kind: str = "SQLite",
         running_output: RunningOutput = unheard,
     ) -> None:
@@ -219,8 +219,7 @@ class ReadModel:
 
     async def _conditions(self) -> list[Condition]:
         await self._store.ping()  # without the jobs there is nothing to say
-        others = [self._stats.condition(), *([self._event_log.condition()] if self._event_log is not None else [])]
-        return [Condition("jobs", self._kind), *await asyncio.gather(*others)]
+        return [Condition("jobs", self._kind), *await asyncio.gather(self._stats.condition(), self._event_log.condition())]
 
     # ---- what there is ----------------------------------------------------------------------------------------
 

@@ -132,17 +132,19 @@ class Parts:
     async def _open_stats_store(self) -> "StatsStore":
         return stats_store_of(self.settings, await self.job_store())
 
-    async def event_log(self) -> "EventLog | None":
-        """The event log, where it is another store than the jobs'."""
-        event_log: EventLog | None = await self._once("event_log", self._open_event_log)
+    async def event_log(self) -> "EventLog":
+        event_log: EventLog = await self._once("event_log", self._open_event_log)
         return event_log
 
-    async def _open_event_log(self) -> "EventLog | None":
-        if not self.settings.mongo_url:
-            return None
-        from functions.stores.backends.mongo_event_log import MongoEventLog
+    async def _open_event_log(self) -> "EventLog":
+        store = await self.job_store()
+        if self.settings.mongo_url:
+            from functions.stores.backends.mongo_event_log import MongoEventLog
 
-        return MongoEventLog(self.settings.mongo_url, (await self.job_store()).source)
+            return MongoEventLog(self.settings.mongo_url, store.source)
+        from functions.stores.backends.feed_event_log import FeedEventLog
+
+        return FeedEventLog(store)
 
     # ---- data -------------------------------------------------------------------------------------------------
 
@@ -321,7 +323,7 @@ class Parts:
         from functions.metrics_engine.service import MetricsEngine
 
         event_log = await self.event_log()
-        redact = (await self.redactor()).event if event_log is not None else None
+        redact = (await self.redactor()).event if event_log.elsewhere else None
         engine = MetricsEngine(await self.job_store(), await self.stats_store(), event_log, redact)
         engine.hosted = self.hosted
         await engine.attach()
@@ -343,9 +345,10 @@ class Parts:
 
         environment = settings_module.environment_of_stores(self.settings)
         return ReadModel(
-            await self.job_store(), await self.stats_store(), await self.catalogue(), name=self.settings.name, redactor=await self.redactor(),
+            await self.job_store(), await self.stats_store(), await self.event_log(), await self.catalogue(),
+            name=self.settings.name, redactor=await self.redactor(),
             streams_max=self.settings.streams_max, instances=self._instances, hosted=self.hosted, auditor=Auditor(environment), pods=self._pods(),
-            rules=self.settings.alert_rules, event_log=await self.event_log(), kind=self.settings.job_store_kind,
+            rules=self.settings.alert_rules, kind=self.settings.job_store_kind,
             running_output=(await self.pool()).output if self.hosted else unheard,
         )  # fmt: skip
 
@@ -400,7 +403,7 @@ class Parts:
     async def sweeper(self) -> "Sweeper":
         from functions.scheduler.sweeping import Sweeper
 
-        return Sweeper(await self.job_store(), await self.stats_store(), self.settings.keeping, await self.event_log())
+        return Sweeper(await self.job_store(), await self.stats_store(), await self.event_log(), self.settings.keeping)
 
     def _readers_of_the_feed(self) -> list[str]:
         """The Triggers of the metrics engine, which follows the feed by its cursor."""
@@ -432,7 +435,7 @@ class Parts:
 
     async def close(self) -> None:
         for store in ("event_log", "stats_store", "job_store"):
-            if self._made.get(store) is not None:
+            if store in self._made:
                 await self._made[store].close()
         self.folder.release()
 

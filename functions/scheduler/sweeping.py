@@ -23,7 +23,7 @@ class Sweeper:
     """`sleep` rests; a test hands in its own."""
 
     def __init__(
-        self, store: JobStore, stats: StatsStore, keeping: Keeping, event_log: EventLog | None = None,
+        self, store: JobStore, stats: StatsStore, event_log: EventLog, keeping: Keeping,
         sleep: Callable[[float], "asyncio.Future[None]"] | None = None,
     ) -> None:  # fmt: skip
         self._store, self._stats, self._keeping, self._event_log = store, stats, keeping, event_log
@@ -60,7 +60,7 @@ class Sweeper:
             await self._store.prune_settled(now - round(self._keeping.others_days * DAY_MICROS), max(before_minute, 0))
         if before_minute > 0:
             await self._elsewhere(self._stats.prune(before_minute))
-        if self._event_log is not None and self._keeping.history_days:
+        if self._keeping.history_days:
             dropped = await self._elsewhere(self._event_log.prune(now - round(self._keeping.history_days * DAY_MICROS)))
             if dropped:
                 log.info("%d events left the event log", dropped, extra=about("history.dropped"))

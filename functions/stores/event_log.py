@@ -29,6 +29,10 @@ class Extent:
 
 
 class EventLog(Protocol):
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is another store than the feed's, which then has to be brought up to the feed."""
+
     async def close(self) -> None: ...
     async def ping(self) -> None:
         """Returns when it answers."""

@@ -14,6 +14,7 @@ from functions.read_model import history
 from functions.read_model.history import History
 from functions.read_model.service import ReadModel
 from functions.scheduler.sweeping import Sweeper
+from functions.stores.backends.feed_event_log import FeedEventLog
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
 from functions.stores.event_log import Extent
@@ -101,7 +102,7 @@ async def test_rare_types_are_looked_for_in_a_bounded_part_of_the_log_at_a_time(
 
 async def test_from_which_position_on_nothing_is_missing_is_said(jobs: SqliteJobStore, log: MemoryEventLog, whole: list[Event]) -> None:
     dropped = await jobs.dropped()
-    assert (await History(jobs, None).events((), None, 10, None)).complete_from == dropped + 1
+    assert (await History(jobs, FeedEventLog(jobs)).events((), None, 10, None)).complete_from == dropped + 1
     assert (await History(jobs, log).events((), None, 10, None)).complete_from == 1
     log.kept_extent = Extent(5, log.kept_extent.last)  # its own retention
     assert (await History(jobs, log).events((), None, 10, None)).complete_from == 5
@@ -130,8 +131,8 @@ async def test_while_the_event_log_is_away_the_newest_are_answered_and_what_only
         await past.events((), None, 500, int(page.next_cursor))
 
 
-async def test_without_an_event_log_the_job_store_answers_alone(jobs: SqliteJobStore, whole: list[Event]) -> None:
-    assert await pages(History(jobs, None), 7) == [*reversed(await jobs.feed(0, 1_000))]
+async def test_where_the_event_log_is_but_a_view_the_job_store_answers_alone(jobs: SqliteJobStore, whole: list[Event]) -> None:
+    assert await pages(History(jobs, FeedEventLog(jobs)), 7) == [*reversed(await jobs.feed(0, 1_000))]
 
 
 async def test_the_timeline_of_a_dropped_job_is_still_there(jobs: SqliteJobStore, log: MemoryEventLog, whole: list[Event]) -> None:
@@ -145,7 +146,7 @@ async def test_the_timeline_of_a_dropped_job_is_still_there(jobs: SqliteJobStore
     with pytest.raises(JobNotFound):
         await past.timeline("01a214f9-8e25-7fae-bc52-9b9affcd20a9", 0, 100)
     with pytest.raises(JobNotFound):
-        await History(jobs, None).timeline(job_id, 0, 100)
+        await History(jobs, FeedEventLog(jobs)).timeline(job_id, 0, 100)
 
 
 async def test_the_event_log_is_swept_by_its_own_age_and_jobs_do_not_wait_for_it(
@@ -157,11 +158,11 @@ async def test_the_event_log_is_swept_by_its_own_age_and_jobs_do_not_wait_for_it
     await jobs.advance("relay", await jobs.head())
     kept = len(log.kept)
     log.away = True
-    assert await Sweeper(jobs, stats, days, log).sweep(5.0) > 0
+    assert await Sweeper(jobs, stats, log, days).sweep(5.0) > 0
     log.away = False
-    await Sweeper(jobs, stats, days, log).sweep(5.0)
+    await Sweeper(jobs, stats, log, days).sweep(5.0)
     assert len(log.kept) == kept  # younger than a day
-    await Sweeper(jobs, stats, replace(days, history_days=0.000_000_1), log).sweep(5.0)
+    await Sweeper(jobs, stats, log, replace(days, history_days=0.000_000_1)).sweep(5.0)
     assert log.kept == {}
 
 
@@ -173,7 +174,7 @@ async def away(*args: object) -> None:
 
 
 async def test_statistics_that_lag_end_where_they_are_complete(jobs: SqliteJobStore, stats: SqliteStatsStore) -> None:
-    model = ReadModel(jobs, stats, Catalogue(()))
+    model = ReadModel(jobs, stats, FeedEventLog(jobs), Catalogue(()))
     await submit(jobs, 2)
     await MetricsEngine(jobs, stats).catch_up()
     shown = await model.stats()
@@ -186,7 +187,7 @@ async def test_statistics_that_lag_end_where_they_are_complete(jobs: SqliteJobSt
 
 
 async def test_every_store_tells_its_condition(jobs: SqliteJobStore, stats: SqliteStatsStore, log: MemoryEventLog, whole: list[Event]) -> None:
-    model = ReadModel(jobs, stats, Catalogue(()), event_log=log)
+    model = ReadModel(jobs, stats, log, Catalogue(()))
     items = (await model.stores())["items"]
     assert [(item["name"], item["verdict"], item["lag"]) for item in items] == [("jobs", "ok", None), ("statistics", "ok", 0), ("event log", "ok", 0)]
     log.away = True
@@ -204,7 +205,7 @@ async def test_what_does_not_need_the_statistics_goes_on_without_them(
     await mixed_life(jobs)
     monkeypatch.setattr(stats, "read", away)
     monkeypatch.setattr(stats, "cursor", away)
-    model = ReadModel(jobs, stats, Catalogue(()))
+    model = ReadModel(jobs, stats, FeedEventLog(jobs), Catalogue(()))
     assert (await model.overview())["states"]["succeeded"] == 5
     assert (await model.alerts())["items"] is not None
     text = (await model.metrics()).decode()
@@ -215,6 +216,6 @@ async def test_what_does_not_need_the_statistics_goes_on_without_them(
         await model.stats()
 
 
-async def test_below_the_first_event_there_is_none_with_an_event_log_or_without(jobs: SqliteJobStore, log: MemoryEventLog) -> None:
-    for either in (History(jobs, None), History(jobs, log)):
+async def test_below_the_first_event_there_is_none_in_either_event_log(jobs: SqliteJobStore, log: MemoryEventLog) -> None:
+    for either in (History(jobs, FeedEventLog(jobs)), History(jobs, log)):
         assert (await either.events([], None, 10, 1)).items == []

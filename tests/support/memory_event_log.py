@@ -12,6 +12,8 @@ from functions.stores.event_log import Extent, bucket_of_position
 class MemoryEventLog:
     """`away`: every method raises StoreUnavailable."""
 
+    elsewhere = True
+
     def __init__(self) -> None:
         self.kept: dict[int, Event] = {}
         self.kept_extent = Extent(1, 0)

@@ -8,6 +8,7 @@ import pytest
 
 from functions.scheduler import sweeping
 from functions.scheduler.sweeping import BEHIND_SECONDS, REST, REST_WHEN_BEHIND, Sweeper
+from functions.stores.backends.feed_event_log import FeedEventLog
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
 from functions.stores.retention import Keeping
 from tests.ports.job_store.retention import read_on
@@ -39,7 +40,7 @@ async def test_the_longer_a_sweep_is_behind_the_less_it_rests(tmp_path: Path, mo
         await submit(store, 2_500)
         await run_all(store, 2_500)
         await read_on(store)
-        sweeper = Sweeper(store, SqliteStatsStore(store.database), KEEPING, sleep=watch.sleep)  # type: ignore[arg-type]
+        sweeper = Sweeper(store, SqliteStatsStore(store.database), FeedEventLog(store), KEEPING, sleep=watch.sleep)  # type: ignore[arg-type]
         assert await sweeper.sweep(1_000.0) == 2_499  # the newest stays
     rests = watch.rests[1:]
     assert len(rests) > 5
@@ -53,7 +54,7 @@ async def test_a_sweep_that_kept_up_begins_with_long_rests_again(tmp_path: Path,
     watch = Watch()
     monkeypatch.setattr(sweeping, "time", watch)
     async with sqlite_store(tmp_path) as store:
-        sweeper = Sweeper(store, SqliteStatsStore(store.database), KEEPING, sleep=watch.sleep)  # type: ignore[arg-type]
+        sweeper = Sweeper(store, SqliteStatsStore(store.database), FeedEventLog(store), KEEPING, sleep=watch.sleep)  # type: ignore[arg-type]
         firsts = []
         for _ in range(2):
             await submit(store, 700)

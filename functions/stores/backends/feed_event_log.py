@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 
+from contracts.errors import StoreUnavailable
 from contracts.event import Event
-from functions.stores.condition import Condition
+from functions.stores.condition import FAIL, Condition
 from functions.stores.event_log import BUCKET_POSITIONS, Extent
 from functions.stores.job_store import JobStore
 
 
 class FeedEventLog:
     """The feed of `store`, whichever that is. Retention there is retention here."""
+
+    elsewhere = False
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
@@ -21,8 +24,12 @@ class FeedEventLog:
         await self._store.ping()
 
     async def condition(self) -> Condition:
-        extent = await self.extent()
-        return Condition("event log", "the job store's own events", position=extent.last, first=extent.first)
+        kind = "the events that the job store keeps"
+        try:
+            extent = await self.extent()
+        except StoreUnavailable as error:
+            return Condition("event log", kind, FAIL, error.message, "it comes back with the job store")
+        return Condition("event log", kind, position=extent.last, first=extent.first)
 
     async def extent(self) -> Extent:
         return Extent(await self._store.dropped() + 1, await self._store.head())

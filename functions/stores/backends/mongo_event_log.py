@@ -37,6 +37,8 @@ _MEND = {13: "give its user the role readWrite", 18: "look at user, password and
 class MongoEventLog:
     """The database that `url` names; it may belong to one deployment, which `source` tells from others. Connects when it is used."""
 
+    elsewhere = True
+
     def __init__(self, url: str, source: str) -> None:
         self._source = source
         try:
