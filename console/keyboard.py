@@ -12,7 +12,7 @@ from blessed.dec_modes import DecModeResponse
 from console.messages import Clicked, Message, Pasted, Pressed
 
 MOUSE, MOUSE_SGR, PASTE = 1000, 1006, 2004
-CSI = "\x1b["
+ESCAPE, CSI = "\x1b", "\x1b["
 PASTE_BEGIN, PASTE_END = "\x1b[200~", "\x1b[201~"  # of a paste that arrives in pieces
 ESCAPE_SECONDS = 0.04
 DOUBLE_SECONDS = 0.4
@@ -24,7 +24,7 @@ NAMES = {
     "KEY_RIGHT": "right", "KEY_PGUP": "pgup", "KEY_PGDOWN": "pgdn", "KEY_HOME": "home", "KEY_END": "end", "KEY_BACKSPACE": "backspace",
     "KEY_DELETE": "delete", "KEY_INSERT": "insert", "KEY_CTRL_LEFT": "ctrl-left", "KEY_CTRL_RIGHT": "ctrl-right", "KEY_SHIFT_TAB": "shift-tab",
 }  # fmt: skip
-ALONE = {"\r": "enter", "\n": "enter", "\x7f": "backspace", "\x08": "backspace", "\t": "tab", " ": "space"}
+ALONE = {"\x1b": "esc", "\r": "enter", "\n": "enter", "\x7f": "backspace", "\x08": "backspace", "\t": "tab", " ": "space"}
 
 
 class _Silent(blessed.Terminal):
@@ -37,6 +37,12 @@ class _Silent(blessed.Terminal):
 
     def detect_term_program(self, timeout: float = 0.0, force: bool = False) -> bool | str:
         return True
+
+
+class _Plain(str):
+    """A character as blessed gives keys."""
+
+    name = None
 
 
 class Keyboard:
@@ -57,6 +63,10 @@ class Keyboard:
             key = self._key()
             if not key:
                 return
+            text = str(key)
+            if len(text) == 2 and text[0] == ESCAPE and text != CSI and self._pasted is None:  # escape, and a key soon after it
+                yield Pressed("esc")
+                key = _Plain(text[1])
             if (message := self._message(key)) is not None:
                 yield message
 

@@ -121,6 +121,15 @@ def test_a_paste_is_text_also_when_it_arrives_in_pieces(screen: Terminal) -> Non
     screen.until("/tag:qN:esc q")
 
 
+def test_a_key_that_follows_an_escape_at_once_is_a_key_of_its_own(screen: Terminal) -> None:
+    screen.press("5")
+    screen.until("Queues ")
+    screen.press("?")
+    screen.until("Everywhere")
+    screen.press("\x1b6")
+    screen.until("Schedules ")
+
+
 def test_what_is_copied_goes_to_the_clipboard_of_the_terminal(screen: Terminal, system: System) -> None:
     job_id = system.submit("demo.noop", {})
     screen.press(":", f"job {job_id}", "enter")
