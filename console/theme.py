@@ -9,7 +9,8 @@ from functools import cache
 NAMES = (
     "", "title", "dim", "faint", "accent", "ok", "warn", "bad", "info", "active", "special", "border", "key", "heading", "brand", "input", "caret",
 )  # fmt: skip
-GROUNDS = ("cursor", "mark", "bar", "panel")
+GROUNDS = ("cursor", "mark", "field", "bar", "panel")
+WHOLE = ("cursor", "mark")  # grounds of whole lines: among 16 colours hardly one can be read on them, so they take the ink, too
 
 # (256 colours dark, light, 16 colours, attributes without colour)
 _INK: dict[str, tuple[int | None, int | None, str, str]] = {
@@ -34,7 +35,8 @@ _INK: dict[str, tuple[int | None, int | None, str, str]] = {
 _BOLD = frozenset({"title", "heading", "key", "brand"})
 _GROUND: dict[str, tuple[int, int, str, str]] = {
     "cursor": (237, 253, "7", "7"),
-    "mark": (23, 194, "44", "4"),
+    "mark": (23, 194, "30;46", "4"),
+    "field": (238, 253, "4", "4"),
     "bar": (236, 254, "", ""),
     "panel": (235, 255, "", ""),
 }
@@ -64,7 +66,8 @@ class Theme:
 @cache
 def _sequence(theme: Theme, style: str) -> str:
     name, _, ground = style.partition("@")
-    codes = ["0", *_ink_codes(theme, name), *_ground_codes(theme, ground)]
+    ink = [] if 0 < theme.depth < 256 and ground in WHOLE else _ink_codes(theme, name)
+    codes = ["0", *ink, *_ground_codes(theme, ground)]
     if name == "brand":
         codes += _brand_codes(theme)
     return f"\x1b[{';'.join(code for code in codes if code)}m"

@@ -195,7 +195,7 @@ def _value(area: Area, y: int, entry: Field, form: Form, here: bool, room: int) 
         typed = typed if here else replace(typed, caret=0)
         said, caret = replace(typed, text="*" * len(typed.text)).shown(room) if entry.is_secret else typed.shown(room)
         shown = said or ("" if here else text.fit(text.clean(_default(entry)), room))
-        area.put(NAMES, y, text.pad(shown, room), "input@cursor" if here else "" if said else "dim", room)
+        area.put(NAMES, y, text.pad(shown, room), "input@field" if here else "" if said else "dim", room)
         if here:
             area.put(NAMES + caret, y, _under_caret(said, caret), "caret", room - caret)
 

@@ -66,8 +66,8 @@ def _graph(area: Area, y: int, rows: int, label: str, values: list[Any], figure:
     columns = max(area.columns - 17, 4)
     area.put(1, y, label, "dim")
     if rows > 2:
-        area.put(1, y + 1, f"{max(values, default=0):,.0f}", "dim", 6)
-        area.put(1, y + 2, "at most", "dim")
+        area.put(1, y + 1, "max", "dim")
+        area.put(1, y + 2, f"{max(values, default=0):,.0f}", "dim", 6)
     for line, dots in enumerate(area_graph(values, columns, rows, ascii_only=state.ascii_only)):
         area.put(8, y + line, dots, style)
     said = text.pad(figure[0], 8, ">")
