@@ -68,9 +68,17 @@ def _heard(state: State, at: float) -> State:
 def received(state: State, message: Received) -> Outcome:
     state = _heard(state, message.at)
     if message.want == STATS:
-        state = _sampled(_clocked(state, message), message)
+        state = _sampled(_named(state, message), message)
+    elif message.want == ALERTS:
+        state = _clocked(state, message)
     state = replace(state, data=_kept(state, message.want, Answer(message.document, message.at)))
     return operations.seen(state, message.want, message.document), ()
+
+
+def _named(state: State, message: Received) -> State:
+    """What the deployment calls itself, where nobody gave it a name here."""
+    name = message.document.get("name") if isinstance(message.document, Mapping) else None
+    return replace(state, name=str(name)) if name and not state.name else state
 
 
 def _clocked(state: State, message: Received) -> State:

@@ -168,6 +168,7 @@ class ReadModel:
         last = as_of // MINUTE_MICROS
         series = await self._stats.series(last - SERIES_MINUTES, last)
         return {
+            "name": self.name,
             "as_of": to_rfc3339(as_of),
             "position": reading.position,
             "head": max(head, reading.position),

@@ -13,7 +13,8 @@ from console.state import State, View
 from console.terminal import line_sequence
 from console.theme import NAMES, STATE_STYLES, Theme
 from console.update import update, wants
-from tests.console.scenes import ATTEMPT, EVENTS, JOBS, LETTER, NOW, away, job, press, scene, send
+from console.wants import STATS as WANTED
+from tests.console.scenes import ATTEMPT, EVENTS, JOBS, LETTER, NOW, STATS, away, job, press, scene, send
 
 SUBJECTS = {"job": JOBS[2]["id"], "dead-letter": LETTER["id"], "letter-form": LETTER["id"], "form": "demo.everything", "schedule": "nightly",
             "contract": "/v1/contracts/demo.everything", "function": "scheduler"}  # fmt: skip
@@ -116,6 +117,13 @@ def test_the_name_of_the_environment_stands_in_its_colour() -> None:
     canvas = render(state)
     assert canvas.text().startswith(" production ")
     assert "48;5;124" in line_sequence(canvas, 0, state.theme)
+
+
+def test_a_deployment_without_a_name_here_is_called_what_it_calls_itself() -> None:
+    named = {**STATS, "name": "production"}
+    assert frame(send(scene(), Received(WANTED, named, NOW))).startswith(" production ")
+    mine = replace(scene(), name="mine")
+    assert frame(send(mine, Received(WANTED, named, NOW))).startswith(" mine ")
 
 
 @pytest.mark.parametrize("theme", [Theme(256), Theme(256, light=True), Theme(16), Theme(16, light=True), Theme(0)])

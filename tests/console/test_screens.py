@@ -10,6 +10,7 @@ from console.render import render
 from console.screens import SCREENS
 from console.state import State
 from console.update import update, wants
+from console.wants import ALERTS
 from tests.console.frames import CHECKED
 from tests.console.scenes import BULK, DOCUMENTS, EVENTS, JOBS, LETTER, NOW, QUEUES, STATS, WALL, command, job, press, scene, send, typed
 
@@ -180,9 +181,7 @@ def test_nothing_that_was_read_once_gets_stale() -> None:
 
 
 def test_ages_are_by_the_servers_clock() -> None:
-    ahead = {**STATS, "as_of": "2026-11-24T08:10:00.000000Z"}
-    state = scene()
-    state = send(state, Received(wants(state)[1], ahead, NOW))
+    state = send(scene(), Received(ALERTS, {"items": [], "as_of": "2026-11-24T08:10:00.000000Z"}, NOW))
     assert "12 m 0 s" in frame(state)
 
 
@@ -289,7 +288,6 @@ def test_failed_jobs_are_the_second_tab_of_dead_letters() -> None:
 
 
 def test_what_an_alert_rests_on_is_one_key_away() -> None:
-    from console.wants import ALERTS
     from tests.console.scenes import ALERTS as FOUND
 
     state = press(send(scene(), Received(ALERTS, {"items": FOUND}, NOW)), "A", "enter")
