@@ -11,8 +11,8 @@ import pytest
 from contracts.query import Query
 from contracts.validation import validate_event
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
-from functions.stores.backends.sqlite_search.bits import BLOCK
 from functions.stores.job_store import JobPage, JobStore
+from functions.stores.search.bits import BLOCK
 from tests.ports.job_store.searching import Searching
 from tests.ports.test_sqlite_job_store import SqliteLaboratory
 

@@ -11,11 +11,14 @@ from typing import TypeVar
 from contracts.errors import IndexBehind, Overloaded, StoreUnavailable
 from contracts.query import Query
 from functions.stores.backends.sqlite_database import SqliteDatabase
-from functions.stores.backends.sqlite_search import changes, file
-from functions.stores.backends.sqlite_search.bits import BLOCK
-from functions.stores.backends.sqlite_search.entries import Shown
-from functions.stores.backends.sqlite_search.follower import Follower
-from functions.stores.backends.sqlite_search.pages import Deadline, Found, Page
+from functions.stores.backends.sqlite_search import index as file
+from functions.stores.backends.sqlite_search.index import SqliteIndexRows
+from functions.stores.backends.sqlite_search.jobs import SqliteJobRows, newest
+from functions.stores.search.bits import BLOCK
+from functions.stores.search.entries import Shown
+from functions.stores.search.follower import Follower
+from functions.stores.search.pages import Deadline, Found, Page
+from functions.stores.search.rows import Progress
 
 Answer = TypeVar("Answer")
 FILE = "search.db"
@@ -59,13 +62,20 @@ class SqliteSearch:
     def _open(self, shown: Shown, made_of: str) -> None:
         if self.follower is not None:
             self.follower.stop()
-        jobs = self._database.connect_reader()
-        jobs.execute("BEGIN")
-        head, after_newest = changes.head(jobs), changes.next_number(jobs)
-        jobs.execute("COMMIT")
-        start = file.Progress(head, -(-after_newest // BLOCK) if after_newest > 1 else 0)
+        connection = self._database.connect_reader()
+        jobs = SqliteJobRows(connection)
+        connection.execute("BEGIN")
+        head, after_newest = jobs.head(), jobs.next_number()
+        connection.execute("COMMIT")
+        start = Progress(head, -(-after_newest // BLOCK) if after_newest > 1 else 0)
         self._shown = shown
-        self.follower = Follower(jobs, file.open_index(self.path, made_of, start, head), shown)
+        index = file.open_index(self.path, made_of, start, head)
+
+        def close() -> None:
+            index.close()
+            connection.close()
+
+        self.follower = Follower(jobs, SqliteIndexRows(index), shown, close)
 
     async def close(self) -> None:
         if self.follower is not None:
@@ -78,7 +88,7 @@ class SqliteSearch:
     async def find(self, query: Query, now: int, before: int, most: int) -> Found:
         """Jobs with numbers below `before`, newest first. Raises QueryTooSlow, IndexBehind, StoreUnavailable."""
         if query.is_everything:
-            return await self._database.read(lambda jobs: Found(changes.newest(jobs, before, most), *[changes.head(jobs)] * 2))
+            return await self._database.read(lambda jobs: Found(newest(jobs, before, most), *[SqliteJobRows(jobs).head()] * 2))
         return await self._ask(query, self._seconds, now, before, lambda page: page.find(most))
 
     async def matching(self, query: Query, now: int) -> list[tuple[str, str]]:
@@ -101,7 +111,8 @@ class SqliteSearch:
         try:
             jobs, index = self._own_connections()
             with _Reading([connection for connection in (index, jobs) if connection is not None], deadline.passed):
-                return what(Page(jobs, index, query, now, before, self._shown or _nothing_hidden, deadline))
+                rows = SqliteIndexRows(index) if index is not None else None
+                return what(Page(SqliteJobRows(jobs), rows, query, now, before, self._shown or _nothing_hidden, deadline))
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
                 raise deadline.fault() from error

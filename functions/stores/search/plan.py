@@ -4,16 +4,14 @@ Most terms are known exactly. Where the index holds less than the term asks (thr
 that was cut, an error that changed), the sets are bounds, and what lies between them is looked at job by job.
 """
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-import orjson
-
 from contracts.query.syntax import AllOf, AnyOf, Compare, ErrorSays, Is, Node, Not, PayloadIs, Says
 from contracts.query.words import value_key, words
-from functions.stores.backends.sqlite_search import entries as terms
-from functions.stores.backends.sqlite_search.bits import BLOCK, Compared, below, decode
+from functions.stores.search import entries as terms
+from functions.stores.search.bits import BLOCK, Compared, below, decode
+from functions.stores.search.rows import IndexRows
 
 Bounds = tuple[int, int]  # the jobs that surely fit, and those that may
 Part = Callable[[int, int], Bounds]  # block, the jobs in it that are asked about -> bounds
@@ -25,13 +23,12 @@ FIRST_BLOCKS, MOST_BLOCKS = 4, 128  # read at once: few for a page of what is co
 
 
 class Index:
-    """The index within one snapshot of a connection. Blocks are asked for from the newest down, and read ahead."""
+    """The index within one snapshot. Blocks are asked for from the newest down, and read ahead."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, rows: IndexRows) -> None:
+        self._rows = rows
         self._labels: dict[str, dict[int, bytes]] = {}
-        self._words = _Ahead(connection, "SELECT block, bits FROM words WHERE block IN (SELECT value FROM json_each(?)) AND term = ?")
-        self._slices = _Ahead(connection, "SELECT block, bits FROM slices WHERE block IN (SELECT value FROM json_each(?)) AND kind = ?")
+        self._words, self._slices = _Ahead(rows.words), _Ahead(rows.slices)
         self._compared: dict[tuple[str, int], Compared] = {}
         self.jobs = self.label(terms.ALL)
 
@@ -49,8 +46,7 @@ class Index:
     def label(self, term: str) -> dict[int, bytes]:
         found = self._labels.get(term)
         if found is None:
-            sql = "SELECT block, bits FROM labels WHERE term = ?"
-            found = self._labels[term] = dict(self._connection.execute(sql, (term,)).fetchall())
+            found = self._labels[term] = self._rows.label(term)
         return found
 
     def word(self, block: int, term: str) -> int:
@@ -67,8 +63,8 @@ class Index:
 class _Ahead:
     """Rows by a key and a block, read some blocks at a time: each statement has its price, whatever it reads."""
 
-    def __init__(self, connection: sqlite3.Connection, sql: str) -> None:
-        self._connection, self._sql = connection, sql
+    def __init__(self, read: Callable[[Sequence[int], str], dict[int, bytes]]) -> None:
+        self._read_rows = read
         self._known: dict[str, dict[int, bytes]] = {}
         self._read: dict[str, tuple[int, int]] = {}  # up to which of `blocks`, and how many at a time
         self._places: dict[int, int] = {}
@@ -82,8 +78,7 @@ class _Ahead:
         known = self._known.setdefault(key, {})
         upto, size = self._read.get(key, (0, FIRST_BLOCKS))
         if (place := self._places[block]) >= upto:
-            ahead = orjson.dumps(self._blocks[place : place + size]).decode()
-            known.update(self._connection.execute(self._sql, (ahead, key)).fetchall())
+            known.update(self._read_rows(self._blocks[place : place + size], key))
             self._read[key] = place + size, min(size * 3, MOST_BLOCKS)
         return known.get(block)
 
@@ -92,13 +87,13 @@ class Planner:
     """Turns the tree of a query into functions over the index.
 
     `number_of` finds a job's number by its id and says whether it is its family's first; `first_since` the lowest number
-    that was accepted at an instant or later.
+    that was accepted at an instant or later, but for `disorder_micros`.
     """
 
     def __init__(
-        self, index: Index, now: int, number_of: Callable[[str], tuple[int, bool] | None], first_since: Callable[[int], int]
+        self, index: Index, now: int, number_of: Callable[[str], tuple[int, bool] | None], first_since: Callable[[int], int], disorder_micros: int
     ) -> None:
-        self._index, self._now, self._number_of, self._first_since = index, now, number_of, first_since
+        self._index, self._now, self._number_of, self._first_since, self._disorder = index, now, number_of, first_since, disorder_micros
 
     def part(self, node: Node) -> Part:
         """The function of a tree; terms that leave few jobs come first, and what is decided is not read further."""
@@ -151,13 +146,13 @@ class Planner:
         return bounds
 
     def _age(self, term: Compare) -> Part:
-        instant = self._now - term.value
-        older = self._first_since(instant + (term.operator in (">=", "<")))  # numbers below were accepted before
+        instant = self._now - term.value + (term.operator in (">=", "<"))  # numbers below were accepted before
+        low, high = (self._first_since(instant + off) for off in (-self._disorder, self._disorder))
         is_older = term.operator[0] == ">"
 
         def bounds(block: int, every: int) -> Bounds:
-            bits = every & below(older, block) if is_older else every & ~below(older, block)
-            return bits, bits
+            before, perhaps_before = every & below(low, block), every & below(high, block)
+            return (before, perhaps_before) if is_older else (every & ~perhaps_before, every & ~before)
 
         return bounds
 

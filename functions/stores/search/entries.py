@@ -1,6 +1,5 @@
 """What the search index holds of a job."""
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,8 +14,9 @@ LONGEST_KEY = 120
 _BETWEEN, _BEFORE_VALUE = "\x1f", "\x1e"
 Shown = Callable[[str, Any], Any]  # type, payload -> the payload as far as it may be seen
 
-_PACKED = """json_array(number, id, type, queue, status, attempt, started_at, finished_at, actor, schedule, parent_id, root_id, tags, payload,
-    error, (SELECT json_group_array(output) FROM attempts WHERE job_id = jobs.id AND output IS NOT NULL))"""
+RAW = ("number", "id", "type", "queue", "status", "attempt", "started_at", "finished_at", "actor", "schedule", "parent_id", "root_id", "tags",
+       "payload", "error")  # fmt: skip
+"""What a store reads for an entry, JSON as text; behind it a list of what the job's attempts printed."""
 
 
 @dataclass(slots=True)
@@ -34,20 +34,9 @@ class Entry:
     said: set[str]
 
 
-def entries_of(connection: sqlite3.Connection, ids: Iterable[str], shown: Shown) -> list[Entry]:
-    """The entries of jobs by their ids; ids of jobs that are gone are passed over."""
-    sql = f"SELECT json_group_array({_PACKED}) FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
-    return _entries(connection, sql, (orjson.dumps(list(ids)).decode(),), shown)
-
-
-def entries_between(connection: sqlite3.Connection, first: int, end: int, shown: Shown) -> list[Entry]:
-    """The entries of jobs by their numbers, `end` not among them."""
-    return _entries(connection, f"SELECT json_group_array({_PACKED}) FROM jobs WHERE number >= ? AND number < ?", (first, end), shown)
-
-
-def _entries(connection: sqlite3.Connection, sql: str, values: Sequence[Any], shown: Shown) -> list[Entry]:
-    (packed,) = connection.execute(sql, values).fetchone()
-    return [_entry(*row, shown=shown) for row in orjson.loads(packed)]
+def entries(raw: Iterable[Sequence[Any]], shown: Shown) -> list[Entry]:
+    """The entries of rows as in RAW."""
+    return [_entry(*row, shown=shown) for row in raw]
 
 
 def _entry(

@@ -5,17 +5,16 @@ a query looks at what it has not reached yet by itself.
 """
 
 import logging
-import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from contracts.log_fields import about
-from functions.stores.backends.sqlite_database import one
-from functions.stores.backends.sqlite_search import changes, file, writing
-from functions.stores.backends.sqlite_search.bits import BLOCK
-from functions.stores.backends.sqlite_search.entries import Shown, entries_between, entries_of
+from functions.stores.search import writing
+from functions.stores.search.bits import BLOCK
+from functions.stores.search.entries import Shown, entries
+from functions.stores.search.rows import IndexWriter, JobRows, Progress
 
 log = logging.getLogger("observatory.search")
 
@@ -33,17 +32,16 @@ Item = TypeVar("Item")
 
 
 class Follower:
-    """Follows the feed of the file that `jobs` reads into the index that `index` writes; both become its own."""
+    """Follows the feed that `jobs` reads into the index that `index` writes; both become its own, and `close` closes them."""
 
-    def __init__(self, jobs: sqlite3.Connection, index: sqlite3.Connection, shown: Shown) -> None:
-        self._jobs, self._index, self._shown = jobs, index, shown
+    def __init__(self, jobs: JobRows, index: IndexWriter, shown: Shown, close: Callable[[], None]) -> None:
+        self._jobs, self._index, self._shown, self._close = jobs, index, shown, close
         self._stopped = threading.Event()
         self._hurried = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="search-follower", daemon=True)
         self._share = SHARES["idle"]
         self._swept_to, self._swept_at = 0, time.monotonic()
         self._sweep: list[int] = []
-        writing.prepare(index)
 
     def start(self) -> None:
         self._thread.start()
@@ -54,8 +52,7 @@ class Follower:
         self._hurried.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._index.close()
-        self._jobs.close()
+        self._close()
 
     def hurry(self) -> None:
         """Somebody waits for it."""
@@ -64,14 +61,14 @@ class Follower:
     # ---- the thread -------------------------------------------------------------------------------------------
 
     def _follow(self) -> None:
-        seen, seen_at = changes.head(self._jobs), time.monotonic()
+        seen, seen_at = self._jobs.head(), time.monotonic()
         behind_since: float | None = None
         while not self._stopped.is_set():
             try:
-                head, now = changes.head(self._jobs), time.monotonic()
+                head, now = self._jobs.head(), time.monotonic()
                 self._share = self._allowed((head - seen) / max(now - seen_at, 0.001))
                 seen, seen_at = head, now
-                lag = head - file.progress(self._index).position
+                lag = head - self._index.progress().position
                 behind_since = (behind_since or now) if lag else None
                 due = lag >= ENOUGH_EVENTS or (behind_since is not None and now - behind_since >= WAIT_SECONDS) or self._hurried.is_set()
                 if (lag and due and self.follow()) or (not lag and self.fill()) or self.sweep():
@@ -93,47 +90,43 @@ class Follower:
 
     def follow(self) -> bool:
         """Takes the jobs of the next events in; False at the head of the feed."""
-        reached = file.progress(self._index)
-        last, ids = changes.changes_after(self._jobs, reached.position, STEP_EVENTS)
+        reached = self._index.progress()
+        last, ids = self._jobs.changes_after(reached.position, STEP_EVENTS)
         if last == reached.position:
             return False
-        with file.transaction(self._index):
+        with self._index.step():
             for some in self._paced(ids):
-                writing.write(self._index, entries_of(self._jobs, some, self._shown), reached.first_block)
-            file.set_progress(self._index, file.Progress(last, reached.first_block))
+                writing.write(self._index, entries(self._jobs.raw_of(some), self._shown), reached.first_block)
+            self._index.set_progress(Progress(last, reached.first_block))
         return True
 
     def fill(self) -> bool:
         """Takes in the next older block that the index does not hold; False when it holds all."""
-        reached = file.progress(self._index)
+        reached = self._index.progress()
         if reached.first_block == 0:
             return False
         block = reached.first_block - 1
         start = block * BLOCK
-        with file.transaction(self._index):
+        with self._index.step():
             for some in self._paced(range(start, start + BLOCK)):
-                writing.write(self._index, entries_between(self._jobs, some[0], some[-1] + 1, self._shown))
-            file.set_progress(self._index, file.Progress(reached.position, block))
+                writing.write(self._index, entries(self._jobs.raw_between(some[0], some[-1] + 1), self._shown))
+            self._index.set_progress(Progress(reached.position, block))
         return True
 
     def sweep(self) -> bool:
         """After retention dropped jobs: forgets those of one block; False when there is nothing to sweep."""
         if not self._sweep:
-            dropped = self._dropped()
+            dropped = self._jobs.dropped()
             is_due = dropped - self._swept_to >= SWEEP_JOBS or time.monotonic() - self._swept_at >= SWEEP_SECONDS
             if dropped == self._swept_to or not is_due:
                 return False
             self._swept_to, self._swept_at = dropped, time.monotonic()
-            self._sweep = writing.blocks(self._index)
+            self._sweep = self._index.blocks()
         if self._sweep:
             block = self._sweep.pop()
-            with file.transaction(self._index):
-                writing.keep_only(self._index, block, changes.there_in(self._jobs, block))
+            with self._index.step():
+                writing.keep_only(self._index, block, self._jobs.there_in(block))
         return True
-
-    def _dropped(self) -> int:
-        """How many jobs retention dropped, ever."""
-        return one(self._jobs, "SELECT sum(jobs) FROM checkpoints") or 0
 
     def _paced(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
         """The items in small lots, with a rest after each that leaves others the larger share of the time."""

@@ -1,13 +1,19 @@
-"""The file of the search index: its layout, how far it has come, and when it has to be made anew."""
+"""The file of the search index: its layout, its rows, and when it has to be made anew."""
 
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import orjson
+
 from contracts.log_fields import about
+from functions.stores.backends.sqlite_database import write_rows
+from functions.stores.search.bits import merge
+from functions.stores.search.entries import ALL
+from functions.stores.search.rows import Progress
 
 log = logging.getLogger("observatory.search")
 
@@ -39,14 +45,6 @@ CREATE TABLE IF NOT EXISTS slices (        -- numbers to compare with: attempt, 
 ) WITHOUT ROWID;
 """
 TABLES = ("labels", "words", "slices")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Every job in a block from `first_block` on is indexed as it was at `position` of the feed, or newer."""
-
-    position: int
-    first_block: int
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -104,9 +102,65 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def progress(connection: sqlite3.Connection) -> Progress:
-    return Progress(*connection.execute("SELECT position, first_block FROM progress").fetchone())
+class SqliteIndexRows:
+    """The rows of the index that `connection` sees, and writes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        connection.create_function("merge_bits", 2, merge, deterministic=True)
+
+    # ---- reading ----------------------------------------------------------------------------------------------
+
+    def progress(self) -> Progress:
+        return Progress(*self._connection.execute("SELECT position, first_block FROM progress").fetchone())
+
+    def label(self, term: str) -> dict[int, bytes]:
+        return dict(self._connection.execute("SELECT block, bits FROM labels WHERE term = ?", (term,)).fetchall())
+
+    def words(self, blocks: Sequence[int], term: str) -> dict[int, bytes]:
+        sql = "SELECT block, bits FROM words WHERE block IN (SELECT value FROM json_each(?)) AND term = ?"
+        return dict(self._connection.execute(sql, (_json(blocks), term)).fetchall())
+
+    def slices(self, blocks: Sequence[int], kind: str) -> dict[int, bytes]:
+        sql = "SELECT block, bits FROM slices WHERE block IN (SELECT value FROM json_each(?)) AND kind = ?"
+        return dict(self._connection.execute(sql, (_json(blocks), kind)).fetchall())
+
+    def labels_in(self, block: int, terms: Collection[str]) -> dict[str, bytes]:
+        sql = "SELECT term, bits FROM labels WHERE term IN (SELECT value FROM json_each(?)) AND block = ?"
+        return dict(self._connection.execute(sql, (_json(terms), block)).fetchall())
+
+    def blocks(self) -> list[int]:
+        found = self._connection.execute("SELECT block FROM labels WHERE term = ? ORDER BY block DESC", (ALL,)).fetchall()
+        return [block for (block,) in found]
+
+    # ---- writing ----------------------------------------------------------------------------------------------
+
+    def step(self) -> AbstractContextManager[None]:
+        return transaction(self._connection)
+
+    def put_labels(self, rows: Sequence[tuple[str, int, bytes]]) -> None:
+        write_rows(self._connection, "INSERT OR REPLACE INTO labels (term, block, bits)", rows)
+
+    def put_slices(self, kind: str, block: int, bits: bytes) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO slices (kind, block, bits) VALUES (?, ?, ?)", (kind, block, bits))
+
+    def add_words(self, block: int, rows: Sequence[tuple[str, bytes]]) -> None:
+        write_rows(self._connection, _UPSERT_WORD, [(block, term, bits) for term, bits in rows], _ON_CONFLICT)
+
+    def drop_block(self, block: int) -> None:
+        for table in TABLES:
+            self._connection.execute(f"DELETE FROM {table} WHERE block = ?", (block,))
+
+    def set_progress(self, reached: Progress) -> None:
+        self._connection.execute("UPDATE progress SET position = ?, first_block = ?", (reached.position, reached.first_block))
+
+    def close(self) -> None:
+        self._connection.close()
 
 
-def set_progress(connection: sqlite3.Connection, reached: Progress) -> None:
-    connection.execute("UPDATE progress SET position = ?, first_block = ?", (reached.position, reached.first_block))
+_UPSERT_WORD = "INSERT INTO words (block, term, bits)"
+_ON_CONFLICT = "ON CONFLICT (block, term) DO UPDATE SET bits = merge_bits(bits, excluded.bits)"
+
+
+def _json(values: Iterable[object]) -> str:
+    return orjson.dumps(list(values)).decode()

@@ -5,7 +5,6 @@ the index does not hold yet, are looked at one by one, so that an answer is whol
 """
 
 import heapq
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -13,13 +12,12 @@ from functools import partial
 from itertools import islice
 
 from contracts.errors import IndexBehind, QueryTooSlow
-from contracts.job import Job
 from contracts.query import Query
 from contracts.query.syntax import AllOf, AnyOf, ErrorSays, Is, Node, PayloadIs, Says
-from functions.stores.backends.sqlite_search import changes, file
-from functions.stores.backends.sqlite_search.bits import BLOCK, below, offsets_down, set_of
-from functions.stores.backends.sqlite_search.entries import Shown
-from functions.stores.backends.sqlite_search.plan import Index, Planner
+from functions.stores.search.bits import BLOCK, below, offsets_down, set_of
+from functions.stores.search.entries import Shown
+from functions.stores.search.plan import Index, Planner
+from functions.stores.search.rows import IndexRows, JobRows, Numbered, Progress
 
 LOOK_AT = 128
 MATCHING_AT = 2_000
@@ -57,7 +55,7 @@ class Deadline:
 class Found:
     """(number, job) newest first, one more than asked for if there are more; how far the index had come, and the feed."""
 
-    jobs: list[tuple[int, Job]]
+    jobs: Numbered
     indexed_to: int
     head: int
 
@@ -66,12 +64,12 @@ class Page:
     """Answers one query within the snapshots of `jobs` and of `index` (None: there is no index yet)."""
 
     def __init__(
-        self, jobs: sqlite3.Connection, index: sqlite3.Connection | None, query: Query, now: int, before: int, shown: Shown, deadline: Deadline
+        self, jobs: JobRows, index: IndexRows | None, query: Query, now: int, before: int, shown: Shown, deadline: Deadline
     ) -> None:
         self._jobs, self._index, self._query, self._now, self._before = jobs, index, query, now, before
         self._shown, self._deadline = shown, deadline
         needs, outputs = _needs(query)
-        self._reader = changes.Reader(jobs, needs, outputs=outputs)
+        self._reader = jobs.looker(needs, outputs=outputs)
 
     def find(self, most: int) -> Found:
         """At most so many. Raises QueryTooSlow, IndexBehind."""
@@ -83,47 +81,47 @@ class Page:
         numbers, _, _ = self._begun()
         found: list[tuple[str, str]] = []
         while wanted := list(islice(numbers, MATCHING_AT)):
-            found += changes.states(self._jobs, wanted)
+            found += self._jobs.states(wanted)
             self._deadline.check()
         return found
 
     def _begun(self) -> tuple[Iterator[int], int, int]:
         """The numbers of the jobs that fit, how far the index had come, and the head of the feed."""
-        reached = file.progress(self._index) if self._index is not None else None
-        head = changes.head(self._jobs)
-        before = min(self._before, changes.next_number(self._jobs))
+        reached = self._index.progress() if self._index is not None else None
+        head = self._jobs.head()
+        before = min(self._before, self._jobs.next_number())
         if (ids := _ids(self._query.root)) is not None:
-            numbers: Iterable[int] = self._fitting(changes.numbers_of(self._jobs, ids, before))
+            numbers: Iterable[int] = self._fitting(self._jobs.numbers_of(ids, before))
         else:
             numbers = self._numbers(reached, head, before)
         return iter(numbers), reached.position if reached is not None else 0, head
 
-    def _load(self, numbers: Iterator[int], most: int) -> list[tuple[int, Job]]:
+    def _load(self, numbers: Iterator[int], most: int) -> Numbered:
         """Jobs that are gone from the store, and not yet from the index, are passed over."""
-        found: list[tuple[int, Job]] = []
+        found: Numbered = []
         while len(found) < most and (wanted := list(islice(numbers, most - len(found)))):
-            found += changes.load(self._jobs, wanted)
+            found += self._jobs.load(wanted)
             self._deadline.check()
         return found
 
-    def _numbers(self, reached: file.Progress | None, head: int, before: int) -> Iterator[int]:
+    def _numbers(self, reached: Progress | None, head: int, before: int) -> Iterator[int]:
         if reached is None or self._index is None:
             self._deadline.behind = before
             return self._looked_at_below(before)
         first = reached.first_block * BLOCK
         self._deadline.behind = head - reached.position + min(first, before)
-        changed = changes.changed_since(self._jobs, reached.position, first, before)
+        changed = self._jobs.changed_since(reached.position, first, before)
         indexed = self._indexed(self._index, reached.first_block, before, changed)
         newer = heapq.merge(indexed, self._fitting(changed), reverse=True)
         return _one_after_the_other(newer, partial(self._looked_at_below, min(first, before)))
 
-    def _indexed(self, connection: sqlite3.Connection, first_block: int, before: int, changed: Iterable[int]) -> Iterator[int]:
+    def _indexed(self, rows: IndexRows, first_block: int, before: int, changed: Iterable[int]) -> Iterator[int]:
         """What the index knows, without the jobs that changed since."""
         stale: dict[int, list[int]] = {}
         for number in changed:
             stale.setdefault(number // BLOCK, []).append(number % BLOCK)
-        index = Index(connection)
-        planner = Planner(index, self._now, partial(changes.number_of, self._jobs), partial(changes.first_since, self._jobs))
+        index = Index(rows)
+        planner = Planner(index, self._now, self._jobs.number_of, self._jobs.first_since, self._jobs.disorder_micros)
         part = planner.part(self._query.root)
         for block in index.blocks_down(before):
             if block < first_block:
@@ -155,7 +153,7 @@ class Page:
             yield from self._fit(some)
             before = some[-1][0]
 
-    def _fit(self, jobs: list[tuple[int, Job]]) -> Iterator[int]:
+    def _fit(self, jobs: Numbered) -> Iterator[int]:
         self._deadline.check()
         outputs = self._reader.outputs(jobs)
         for number, job in jobs:
