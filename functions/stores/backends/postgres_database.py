@@ -140,6 +140,10 @@ class PostgresDatabase:
         given = self._parameters.get("options") or ""
         return make_conninfo(**{**self._parameters, "options": f"{options} {given}".strip()})
 
+    def conninfo(self, statement: float) -> str:
+        """For connections that others make, whose statements take so many seconds at most."""
+        return self._conninfo(f"{_timeouts(statement, self.seconds.lock)} {_BY_KEY}")
+
     async def connect(self, options: str) -> PostgresConnection:
         async with asyncio.timeout(self.seconds.connect + GRACE_SECONDS):
             connection = await PostgresConnection.connect(self._conninfo(options), autocommit=True)

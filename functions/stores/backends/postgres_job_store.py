@@ -262,7 +262,7 @@ class PostgresJobStore(Commanding):
         return await self.search.matching(where, self.now())
 
     async def open_search(self, shown: Callable[[str, Any], Any], version: str) -> None:
-        await self.search.open(shown, version)
+        await self.search.open(shown, f"{self.source} {version}")
 
     async def events_of(self, stream: str, after_sequence: int = 0, limit: int = 10_000) -> list[Event]:
         return await reading.events_of(self.database, stream, after_sequence, limit)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from contracts.folding import COMPARED
 from contracts.job import JOB_FIELDS
 from functions.stores.rows import MUTABLE
+from functions.stores.search.entries import RAW
 
 FOLDER = Path(__file__).parent / "sql" / "postgres"
 MIGRATIONS = FOLDER / "migrations"
@@ -23,6 +24,7 @@ _PLACES = {
     "{job}": _selected(),
     "{light}": _selected("payload"),
     "{bare}": _selected("payload", "result"),
+    "{raw}": ", ".join(f"jobs.{name}" for name in RAW),
     "{mutable_from_r}": ", ".join(f"{name} = r.{name}" for name in MUTABLE),
     "{compared_from_r}": ", ".join(f"{name} = r.{name}" for name in COMPARED if name != "id"),
 }

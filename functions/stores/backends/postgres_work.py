@@ -1,13 +1,14 @@
 """What a write transaction on PostgreSQL does: its commands, what they read and write, and the events that tell of it."""
 
 import inspect
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import psycopg
 
-from contracts.errors import ObservatoryError
+from contracts.errors import ObservatoryError, StoreUnavailable
 from contracts.event import Event
 from contracts.ids import UuidSequence
 from functions.stores import commands as cmd
@@ -16,6 +17,7 @@ from functions.stores.backends import postgres_loading as loading
 from functions.stores.backends import postgres_writing as writing
 from functions.stores.backends.postgres_transaction import Transaction
 
+LONGEST_SECONDS = 8.0  # from a transaction's instant to its numbers: a search by age relies on it (DISORDER_MICROS)
 Check = Callable[[Event], None]
 
 
@@ -57,6 +59,7 @@ class Workshop:
 
         Raises Unsure for what happens at the commit.
         """
+        begun = time.monotonic()
         results: dict[int, Any] = {}
         documents: list[dict[str, Any]] = []
         for late in (False, True):
@@ -71,6 +74,8 @@ class Workshop:
                 results[id(command)] = await answer if inspect.isawaitable(answer) else answer
         events = writing.checked(documents, self._check)
         faults.reach("inserted")
+        if time.monotonic() - begun > LONGEST_SECONDS:
+            raise StoreUnavailable(f"the job store kept this waiting for more than {LONGEST_SECONDS:g} s; nothing was stored, try again")
         answers = [results[id(command)] for command in commands]
         try:
             told = await transaction.commit(*([writing.told(events, now)] if events else ()))

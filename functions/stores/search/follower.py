@@ -32,10 +32,13 @@ Item = TypeVar("Item")
 
 
 class Follower:
-    """Follows the feed that `jobs` reads into the index that `index` writes; both become its own, and `close` closes them."""
+    """Follows the feed that `jobs` reads into the index that `index` writes; both become its own, and `close` closes them. Where several
+    processes could, `is_ours` says whether it is this one's turn."""
 
-    def __init__(self, jobs: JobRows, index: IndexWriter, shown: Shown, close: Callable[[], None]) -> None:
-        self._jobs, self._index, self._shown, self._close = jobs, index, shown, close
+    def __init__(
+        self, jobs: JobRows, index: IndexWriter, shown: Shown, close: Callable[[], None], is_ours: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._jobs, self._index, self._shown, self._close, self._is_ours = jobs, index, shown, close, is_ours
         self._stopped = threading.Event()
         self._hurried = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="search-follower", daemon=True)
@@ -61,12 +64,15 @@ class Follower:
     # ---- the thread -------------------------------------------------------------------------------------------
 
     def _follow(self) -> None:
-        seen, seen_at = self._jobs.head(), time.monotonic()
+        seen, seen_at = 0, 0.0
         behind_since: float | None = None
         while not self._stopped.is_set():
             try:
+                if not self._is_ours():
+                    self._stopped.wait(FAULT_SECONDS)
+                    continue
                 head, now = self._jobs.head(), time.monotonic()
-                self._share = self._allowed((head - seen) / max(now - seen_at, 0.001))
+                self._share = self._allowed((head - seen) / max(now - seen_at, 0.001) if seen_at else 0.0)
                 seen, seen_at = head, now
                 lag = head - self._index.progress().position
                 behind_since = (behind_since or now) if lag else None

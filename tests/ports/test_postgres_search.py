@@ -1,0 +1,169 @@
+"""The search index on PostgreSQL: the searching suite with an index that has come all the way, half the way, and nowhere."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from contracts.query import Query, parse
+from contracts.validation import validate_event
+from functions.stores.backends.postgres_job_store import PostgresJobStore
+from functions.stores.backends.postgres_search.index import PostgresIndexRows
+from functions.stores.backends.postgres_search.link import ThreadLink
+from functions.stores.job_store import JobPage, JobStore
+from functions.stores.search.bits import BLOCK
+from tests.ports.job_store.searching import Searching, everything_shown, found
+from tests.ports.job_store.steps import one, request, run, submitted
+from tests.support.stores import SteppedClock
+
+pytestmark = pytest.mark.servers
+
+
+class _StepwiseStore(PostgresJobStore):
+    """Its index goes on only before queries, and then as far as `progress` says: to the head, somewhere, or not at all."""
+
+    progress = "head"
+    dice = random.Random(7)
+
+    async def open_search(self, shown: Callable[[str, Any], Any], version: str) -> None:
+        await self.search.open(shown, f"{self.source} {version}", follow=False)
+
+    async def jobs(self, where: Query, limit: int, cursor: str | None) -> JobPage:
+        follower = self.search.follower
+        if follower is not None and (self.progress == "head" or (self.progress == "somewhere" and self.dice.random() < 0.3)):
+            await asyncio.to_thread(_go_on, follower)
+        return await super().jobs(where, limit, cursor)
+
+
+def _go_on(follower: Any) -> None:
+    follower.hurry()
+    assert follower._is_ours()
+    while follower.follow() or follower.fill():
+        pass
+
+
+class StepwiseLaboratory:
+    """Its jobs lie on both sides of a border between two blocks of the index."""
+
+    def __init__(self, url: str, progress: str) -> None:
+        self.url, self._progress, self.clock = url, progress, SteppedClock()
+        with psycopg.connect(url) as connection:
+            connection.execute(f"ALTER TABLE observatory.jobs ALTER COLUMN number RESTART WITH {2 * BLOCK - 20}".encode())
+
+    async def open(self) -> JobStore:
+        store = _StepwiseStore.at(self.url, check=validate_event, clock=self.clock, migrate=False)
+        store.progress = self._progress  # type: ignore[attr-defined]
+        await store.open()
+        return store
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+
+class _Searching(Searching):
+    progress = "head"
+
+    @pytest.fixture
+    def laboratory(self, postgres_url: str) -> Iterator[StepwiseLaboratory]:
+        yield StepwiseLaboratory(postgres_url, self.progress)
+
+    @pytest.fixture
+    async def store(self, laboratory: StepwiseLaboratory) -> AsyncIterator[JobStore]:
+        store = await laboratory.open()
+        await store.declare_queues([("default", None, None, False), ("bulk", None, None, False)])
+        yield store
+        await store.close()
+
+
+class TestWithTheIndexAtTheHead(_Searching):
+    progress = "head"
+
+
+class TestWithTheIndexSomewhere(_Searching):
+    progress = "somewhere"
+
+
+class TestWithTheIndexNowhere(_Searching):
+    progress = "nowhere"
+
+
+# ---- several processes ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def pair(postgres_url: str) -> AsyncIterator[list[PostgresJobStore]]:
+    stores = [PostgresJobStore.at(postgres_url, check=validate_event) for _ in range(2)]
+    for store in stores:
+        await store.open()
+    yield stores
+    for store in stores:
+        await store.close()
+
+
+async def until_indexed(store: JobStore) -> None:
+    async with asyncio.timeout(30):
+        while (page := await store.jobs(_SOME, 1, None)).indexed_to < page.head:
+            await asyncio.sleep(0.05)
+
+
+_SOME = parse("state:queued")
+
+
+async def test_one_process_keeps_the_index_for_all_and_another_takes_over(pair: list[PostgresJobStore], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("functions.stores.search.follower.FAULT_SECONDS", 0.1)
+    for store in pair:
+        await store.open_search(everything_shown, "all")
+    first = await submitted(pair[0], *[request(payload={"word": "alpha"}) for _ in range(5)])
+    for store in pair:
+        await until_indexed(store)
+        assert await found(store, "alpha") == first[::-1]
+    await pair[0].search.close()
+    later = await one(pair[1], payload={"word": "alpha"})
+    await run(pair[1])
+    await until_indexed(pair[1])
+    assert await found(pair[1], "alpha") == [later, *first[::-1]]
+
+
+async def test_an_index_of_what_we_may_not_see_is_not_read(pair: list[PostgresJobStore], postgres_url: str) -> None:
+    await pair[0].open_search(everything_shown, "all")
+    job_id = await one(pair[0], payload={"key": "s3cr3t", "name": "open"})
+    await until_indexed(pair[0])
+    await pair[1].search.open(lambda job_type, payload: {"name": payload.get("name")}, f"{pair[1].source} less", follow=False)
+    assert await found(pair[0], "s3cr3t") == [job_id]
+    assert await found(pair[1], "s3cr3t") == [] and await found(pair[1], "open") == [job_id]
+    page = await pair[1].jobs(_SOME, 5, None)
+    assert page.indexed_to == 0  # it was looked at job by job
+
+
+async def test_a_lost_index_is_made_anew(pair: list[PostgresJobStore], postgres_url: str) -> None:
+    store = pair[0]
+    await store.open_search(everything_shown, "all")
+    job_id = await one(store, payload={"word": "alpha"})
+    await until_indexed(store)
+    with psycopg.connect(postgres_url) as connection:  # as after a crash of the server
+        connection.execute("TRUNCATE observatory.search_progress, observatory.search_labels, observatory.search_words, observatory.search_slices")
+    assert await found(store, "alpha") == [job_id]
+    await until_indexed(store)
+    assert PostgresIndexRows(ThreadLink(store.database, 5.0)).blocks() == [0]
+
+
+async def test_a_follower_whose_connection_was_cut_writes_nothing_before_it_has_the_turn_again(
+    pair: list[PostgresJobStore], postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("functions.stores.search.follower.FAULT_SECONDS", 0.1)
+    for store in pair:
+        await store.open_search(everything_shown, "all")
+    ids = [await one(pair[0], payload={"word": "alpha"})]
+    await until_indexed(pair[0])
+    begun = time.monotonic()
+    while time.monotonic() - begun < 1.0:
+        with psycopg.connect(postgres_url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND pid <> pg_backend_pid()")
+        ids.append(await one(pair[1], payload={"word": "alpha"}))
+        await asyncio.sleep(0.05)
+    await until_indexed(pair[0])
+    assert await found(pair[0], "alpha") == ids[::-1]
