@@ -1,7 +1,7 @@
 """How long handlers take, which of them fail at once or kill their workers, and what follows: batches, turns, how much to
 claim, and what not to claim (I18)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -12,8 +12,8 @@ KILL_SHARE = 20  # a type that kills its workers waits so many times what a kill
 ACQUITTED_AFTER = 3
 FAILS_AT_ONCE_SECONDS = 0.1
 FAILURES = 20  # in a row and at once, after which a type is held back
-FAILURE_SHARE = 25  # so many attempts of others for one of a type that always fails at once
-FAILURES_SAVED = 4.0
+FAILURE_SHARE = 50  # so many attempts of others for one of a type that always fails at once
+FAILURES_SAVED = 25.0
 FAILURES_OWED = -FAILURES_SAVED  # what it does while nobody waits is not held against it for long
 FORGOTTEN_SECONDS = 60.0
 OTHERS_SECONDS = 10 * AHEAD_SECONDS  # nobody else's attempt ended for so long: nobody is held up
@@ -34,10 +34,11 @@ class Suspicion:
 
 @dataclass(slots=True)
 class Streak:
-    """Failures of a type in a row, each at once; `allowance` is how many more may begin while others wait."""
+    """Failures of a type in a row, each at once; `allowance` is how many more may begin while others wait: so many as show
+    whether it always fails, and then a share."""
 
     failures: int = 0
-    allowance: float = 0.0
+    allowance: float = FAILURES - 1
     seen_at: float = 0.0
 
 
@@ -67,9 +68,9 @@ class Pace:
         known = self._expected.get(task_type)
         self._expected[task_type] = seconds if known is None else known + _WEIGHT * (seconds - known)
         self._recent += _RECENT_WEIGHT * (min(seconds, 1.0) - self._recent)
-        if not failed:
+        if not failed or seconds >= FAILS_AT_ONCE_SECONDS:
             self._streaks.pop(task_type, None)
-        elif seconds < FAILS_AT_ONCE_SECONDS:
+        else:
             streak = self._streaks.setdefault(task_type, Streak())
             streak.failures, streak.seen_at = streak.failures + 1, now
         suspicion = self._suspects.get(task_type)
@@ -80,10 +81,11 @@ class Pace:
         elif not self.always_fails(task_type):
             self._others_at = now
             for streak in self._streaks.values():
-                streak.allowance = min(streak.allowance + 1 / FAILURE_SHARE, FAILURES_SAVED)
+                streak.allowance = min(streak.allowance + 1 / FAILURE_SHARE, max(streak.allowance, FAILURES_SAVED))
 
     def killed_its_worker(self, task_type: str, cost_seconds: float, now: float) -> None:
         """A worker died under this type; `cost_seconds` is what the others lost by it."""
+        self._streaks.pop(task_type, None)
         suspicion = self._suspects.setdefault(task_type, Suspicion())
         suspicion.kills += 1
         suspicion.ended_well, suspicion.seen_at = 0, now
@@ -95,10 +97,16 @@ class Pace:
         return bool(self._suspects or self._streaks)
 
     def begins(self, task_type: str) -> None:
-        """A job of this type was claimed."""
+        """A job of this type goes to a worker."""
         streak = self._streaks.get(task_type)
         if streak is not None:
             streak.allowance = max(streak.allowance - 1.0, FAILURES_OWED)
+
+    def comes_back(self, task_type: str) -> None:
+        """A job of this type was taken from its worker before it began."""
+        streak = self._streaks.get(task_type)
+        if streak is not None:
+            streak.allowance += 1.0
 
     def expected_seconds(self, task_type: str) -> float:
         return self._expected.get(task_type, 1.0)
@@ -116,16 +124,21 @@ class Pace:
         return streak is not None and streak.failures >= FAILURES
 
     def may_begin(self, task_type: str, now: float) -> bool:
-        """Whether a suspect type may run now: its pause is over, or there is nobody whom it could hold up."""
-        return now >= self._suspects[task_type].resume_at or self._is_alone(now)
+        """Whether a job of this type may run now: its type's pause is over, its share not used up, or there is nobody whom it
+        could hold up."""
+        suspicion, streak = self._suspects.get(task_type), self._streaks.get(task_type)
+        if suspicion is not None:
+            return now >= suspicion.resume_at or self._is_alone(now)
+        return streak is None or streak.allowance >= 1.0 or self._is_alone(now)
 
-    def held_back(self, held: Iterable[str], now: float) -> HeldBack:
-        """Of which types no more are to be claimed now, or few; `held` are those of jobs that the pool has."""
+    def held_back(self, held: Iterable[str], now: float, parked: Mapping[str, int] | None = None) -> HeldBack:
+        """Of which types no more are to be claimed now, or few; `held` are those of jobs that the pool has, `parked` how
+        many of these, by type, may not begin now."""
         self._forget(now - FORGOTTEN_SECONDS)
-        failing = {name: streak.allowance for name, streak in self._streaks.items() if self.always_fails(name)}
+        failing = {name: int(streak.allowance) - (parked or {}).get(name, 0) for name, streak in self._streaks.items() if self.always_fails(name)}
         waiting = {name for name in self._suspects if not self.may_begin(name, now)} | self._suspects.keys() & set(held)
         suspects = len(self._suspects) - len(waiting)
-        in_turn = max(int(max(failing.values(), default=0.0)), min(suspects, 1))
+        in_turn = max(0, *failing.values(), min(suspects, 1))
         return HeldBack(frozenset({*failing, *self._suspects}), frozenset(waiting), in_turn, 1 if suspects else MOST_HELD)
 
     def _forget(self, before: float) -> None:

@@ -24,7 +24,7 @@ log = logging.getLogger("observatory.processor")
 CLAIM_SECONDS = 5.0  # a claim under way is waited for, even without grace: what it got must be given back
 
 HELD_BACK_SECONDS = 0.25
-TURN_SECONDS = 0.05  # how often types that are held back have their turn, at most
+TURN_SECONDS = 0.25  # how often types that are held back have their turn, at most
 
 
 class Pool(Protocol):
@@ -192,13 +192,14 @@ class Processor(Consumer):
         if len(jobs) == share:
             self._rung[queue] = None
         self._watch_limits(queue, jobs)
-        if held_back.types:
-            jobs += await self._claim_held_back(queue, share - len(jobs), held_back)
-        if len(jobs) < share:
-            self._come_again(queue, bool(held_back.types))
         if jobs:
             faults.reach("claimed")
             await self._hand_over(jobs)
+        if held_back.types and (others := await self._claim_held_back(queue, share - len(jobs), held_back)):
+            await self._hand_over(others)
+            jobs += others
+        if len(jobs) < share:
+            self._come_again(queue, bool(held_back.types))
 
     async def _claim_held_back(self, queue: str, room: int, held_back: HeldBack) -> list[Job]:
         """Jobs of types that always fail or kill their workers: their turn now and then, and more when nobody else waits. The

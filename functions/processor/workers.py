@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 from contracts import strict_json
 from contracts.catalogue import Catalogue
@@ -35,6 +35,7 @@ _QUICK_LOOK_SECONDS, _LOOK_SECONDS = 0.005, 0.05
 log = logging.getLogger("observatory.processor.workers")
 
 Progress = dict[str, Any]
+Place = Literal["placed", "no worker", "parked"]
 
 
 class WorkerPool:
@@ -72,6 +73,7 @@ class WorkerPool:
         self._masker = Masker(Catalogue())
         self._held: dict[tuple[str, int], Held] = {}
         self._backlog: deque[Held] = deque()
+        self._parked: dict[str, deque[Held]] = {}  # by type: jobs that wait for their type's turn rather than for a worker
         self._workers: list[WorkerLink] = []
         self._starter: StarterLink | None = None
         self._numbers = 0
@@ -118,7 +120,6 @@ class WorkerPool:
                 raise ValueError(f"job {assignment.job_id} is held already under lease token {assignment.lease_token}")
             held = self._held[assignment.key] = Held(assignment)
             self._backlog.append(held)
-            self._pace.begins(assignment.type)
         self._advance()
 
     def wanted(self) -> int:
@@ -126,16 +127,17 @@ class WorkerPool:
         if not self._accepting:
             return 0
         free = sum(1 for worker in self._workers if not worker.alone and worker.usable)
-        parked = sum(1 for held in self._backlog if self._pace.is_suspect(held.assignment.type))
+        parked = sum(map(len, self._parked.values()))
         capacity = self._pace.capacity(free)
         retiring = sum(len(worker.outstanding) for worker in self._workers if worker.retiring)  # they take no worker's place
-        return max(0, capacity - len(self._held) + retiring + min(parked, capacity))
+        return max(0, capacity - len(self._held) + retiring + min(parked, 2 * capacity))
 
     def held_back(self) -> HeldBack:
         """The task types of which it wants no more now: they always fail at once, or kill their workers."""
         if not self._pace.has_offenders:
             return HeldBack()
-        return self._pace.held_back((held.assignment.type for held in self._held.values()), time.monotonic())
+        parked = {task_type: len(waiting) for task_type, waiting in self._parked.items()}
+        return self._pace.held_back((held.assignment.type for held in self._held.values()), time.monotonic(), parked)
 
     def held(self) -> list[tuple[str, int]]:
         """(job id, lease token) of every job that has not ended, for the renewal of its lease."""
@@ -187,8 +189,9 @@ class WorkerPool:
         self._drained = []
         for worker in self._workers:
             self._return_to_backlog(worker.take_back())
-        unbegun = list(self._backlog)
+        unbegun = [held for waiting in (*self._parked.values(), self._backlog) for held in waiting]
         self._backlog.clear()
+        self._parked.clear()
         self._collect_records()
         if not await self._all_quiet(grace_seconds):
             for held in [h for worker in self._workers for h in worker.outstanding.values()]:
@@ -214,6 +217,7 @@ class WorkerPool:
             await self._end_starter(starter)
         self._held.clear()
         self._backlog.clear()
+        self._parked.clear()
 
     # ---- the starter
 
@@ -365,18 +369,22 @@ class WorkerPool:
             self._quiet.set()
 
     def _hand_out(self) -> None:
-        if not self._backlog or self._drained is not None:
+        if not (self._backlog or self._parked) or self._drained is not None:
             return
         deal = _Deal(self._pace, self._workers, time.monotonic())
-        left: list[Held] = []
+        for task_type, waiting in list(self._parked.items()):
+            while waiting and deal.place(waiting[0]) == "placed":
+                waiting.popleft()
+            if not waiting:
+                del self._parked[task_type]
         while self._backlog:
             held = self._backlog.popleft()
-            if deal.place(held):
-                continue
-            left.append(held)
-            if not held.suspect:
+            where = "parked" if held.assignment.type in self._parked else deal.place(held)
+            if where == "parked":
+                self._parked.setdefault(held.assignment.type, deque()).append(held)
+            elif where == "no worker":
+                self._backlog.appendleft(held)
                 break
-        self._backlog.extendleft(reversed(left))
         for worker, batch in deal.batches.items():
             if not worker.give(batch):
                 self._loop.add_writer(worker.stream, self._send_rest, worker)
@@ -386,6 +394,8 @@ class WorkerPool:
             self._loop.remove_writer(worker.stream)
 
     def _return_to_backlog(self, back: list[Held]) -> None:
+        for held in back:
+            self._pace.comes_back(held.assignment.type)
         self._backlog.extendleft(held for held in reversed(back) if not held.dropped)
 
     def _withdraw(self, held: Held) -> None:
@@ -396,8 +406,9 @@ class WorkerPool:
 
     def _forget(self, held: Held) -> None:
         self._held.pop(held.assignment.key, None)
-        with suppress(ValueError):
-            self._backlog.remove(held)
+        for waiting in (self._backlog, self._parked.get(held.assignment.type, deque())):
+            with suppress(ValueError):
+                waiting.remove(held)
 
     # ---- what workers say
 
@@ -521,7 +532,7 @@ class WorkerPool:
                 if not worker.alone:
                     delay = _QUICK_LOOK_SECONDS
                     break
-        if delay is None and self._backlog:
+        if delay is None and (self._backlog or self._parked):
             delay = _LOOK_SECONDS
         if delay is not None:
             self._look = self._loop.call_later(delay, self._look_around)
@@ -619,45 +630,50 @@ class _Deal:
         self._open = [worker for worker in open_workers if worker.load_seconds < BATCH_SECONDS / 2]
         self._running = {held.assignment.type for w in workers if w.alone for held in w.outstanding.values() if held.suspect}
 
-    def place(self, held: Held) -> bool:
-        """Gives a job to a worker; False when none can take it now."""
+    def place(self, held: Held) -> Place:
+        """Gives a job to a worker, if one can take it now and it is its type's turn."""
         task_type = held.assignment.type
         held.suspect = self._pace.is_suspect(task_type)
         if held.suspect:
             return self._place_suspect(held, task_type)
-        if not self._pace.is_quick(task_type):
-            return self._place_alone(held)
+        if not self._pace.may_begin(task_type, self._now):
+            return "parked"
+        return self._place_quick(held, task_type) if self._pace.is_quick(task_type) else self._place_alone(held)
+
+    def _place_quick(self, held: Held, task_type: str) -> Place:
         if not self._open:
-            return False
+            return "no worker"
         worker = min(self._open, key=_load)
         batch = self.batches.setdefault(worker, [])
         batch.append(held)
+        self._pace.begins(task_type)
         worker.load_seconds += self._pace.expected_seconds(task_type)
         if self._idle and worker in self._idle:
             self._idle.remove(worker)
         if worker.load_seconds >= BATCH_SECONDS or len(batch) + len(worker.outstanding) >= MOST_IN_A_BATCH:
             self._open.remove(worker)
-        return True
+        return "placed"
 
-    def _place_suspect(self, held: Held, task_type: str) -> bool:
+    def _place_suspect(self, held: Held, task_type: str) -> Place:
         if task_type in self._running or not self._pace.may_begin(task_type, self._now):
-            return False
+            return "parked"
         if not self._idle:
             if self._open:
                 self._open.remove(min(self._open, key=_load))  # it runs dry in a moment, and is then free for this one
-            return False
+            return "parked"
         self._running.add(task_type)
         return self._place_alone(held)
 
-    def _place_alone(self, held: Held) -> bool:
+    def _place_alone(self, held: Held) -> Place:
         if not self._idle:
-            return False
+            return "no worker"
         worker = self._idle.pop()
         if worker in self._open:
             self._open.remove(worker)
         worker.alone = True
         self.batches[worker] = [held]
-        return True
+        self._pace.begins(held.assignment.type)
+        return "placed"
 
 
 def _load(worker: WorkerLink) -> float:

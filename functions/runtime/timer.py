@@ -21,6 +21,8 @@ from contracts.log_fields import about
 from contracts.times import MICROSECONDS, from_rfc3339
 from functions.stores.job_store import Tick
 
+REST_SECONDS = 0.05  # between two ticks, unless more is due already: what falls due one by one comes in one transaction
+
 log = logging.getLogger("observatory.timer")
 _SCHEDULES = frozenset({SCHEDULE_CREATED, SCHEDULE_UPDATED, SCHEDULE_RESUMED, SCHEDULE_FIRED, SCHEDULE_SKIPPED})
 
@@ -60,8 +62,9 @@ class Timer:
             self._earlier.set()
 
     async def _run(self) -> None:
+        rested = 0.0
         while True:
-            await self._sleep()
+            await self._sleep(rested)
             self._due_at = None
             try:
                 tick = await self._tick()
@@ -70,17 +73,21 @@ class Timer:
                 await asyncio.sleep(1.0)
                 self._due_at = self._now()
             else:
+                rested = asyncio.get_running_loop().time() + REST_SECONDS
                 if tick.next_due_at is not None:
+                    if tick.next_due_at <= self._now():
+                        rested = 0.0
                     self.arm(tick.next_due_at)
 
-    async def _sleep(self) -> None:
+    async def _sleep(self, rested: float) -> None:
+        """Until something is due, but not before the loop's time `rested`."""
         loop = asyncio.get_running_loop()
         last = loop.time() + self._longest
         while True:
             self._earlier.clear()
             left = last - loop.time()
             if self._due_at is not None:
-                left = min(left, (self._due_at - self._now()) / MICROSECONDS)
+                left = min(left, max((self._due_at - self._now()) / MICROSECONDS, rested - loop.time()))
             if left <= 0:
                 return
             with contextlib.suppress(TimeoutError):

@@ -15,13 +15,13 @@ Say = Callable[[str], None]
 WELL = "isolation.well"
 OFFENDERS = {"isolation.fail": "always fails at once", "isolation.kill": "kills its worker"}
 BATCH = 500
-SHARE = 10  # one offending job for so many others; all of them are older than the others
+SHARE = 30  # one offending job for so many others; all of them are older, and enough of them to go on until the others ended
 LEAST = 90.0  # per cent
 
 
 def isolation(plan: Plan, say: Say) -> tuple[list[Figure], dict[str, Any]]:
     """No-op jobs alone, and behind a heap of offending ones, in turns on one system; the ratio of their throughputs."""
-    jobs = max(plan.jobs // 5, 1_000)
+    jobs = max(plan.jobs * 3 // 5, 3_000)
     environment = {**plan.environment, "OBSERVATORY_TASKS": "tests.flows.isolation_tasks", "OBSERVATORY_TICK_SECONDS": "1", "OBSERVATORY_DRAIN_SECONDS": "0"}
     figures, runs = [], {}
     for offender, words in OFFENDERS.items():
