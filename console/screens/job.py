@@ -49,6 +49,8 @@ class JobScreen(Page):
 
     def wants(self, state: State, view: View) -> Sequence[Want]:
         wants = [job_want(view.subject), job_want(view.subject, "/events"), job_want(view.subject, "/attempts")]
+        if view.tab == TABS.index("story"):
+            wants.append(job_want(view.subject, "/steps"))
         if view.tab == TABS.index("output"):
             wants += [self._log(view, attempt) for attempt in self._attempts(state, view)[-LOGS:]]
         if view.tab == TABS.index("relatives"):
@@ -97,7 +99,8 @@ class JobScreen(Page):
             return []
         match TABS[view.tab % len(TABS)]:
             case "story":
-                return job_text.story(state, job, self._events(state, view), self._attempts(state, view), columns)
+                steps = state.items(job_want(view.subject, "/steps"))
+                return job_text.story(state, job, self._events(state, view), self._attempts(state, view), steps, columns)
             case "output":
                 attempts = self._attempts(state, view)[-LOGS:]
                 return job_text.output([(attempt, state.answer(self._log(view, attempt))) for attempt in attempts], columns)

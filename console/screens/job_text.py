@@ -17,8 +17,10 @@ Document = Mapping[str, Any]
 OUTCOMES = {"succeeded": "ok", "failed": "bad", "permanent": "bad", "running": "active"}
 
 
-def story(state: State, job: Document, events: Sequence[Document], attempts: Sequence[Document], columns: int) -> Text:
-    """What holds it, where its time went, every event, every attempt, the error, and the facts."""
+def story(
+    state: State, job: Document, events: Sequence[Document], attempts: Sequence[Document], steps: Sequence[Document], columns: int
+) -> Text:  # fmt: skip
+    """What holds it, where its time went, every event, every attempt, the steps that are done, the error, and the facts."""
     lines: Text = []
     if job.get("why_waiting"):
         lines += [[("held by  ", "dim"), (str(job["why_waiting"]), "warn")]]
@@ -30,6 +32,8 @@ def story(state: State, job: Document, events: Sequence[Document], attempts: Seq
     lines += [[("timeline", "heading")], *map(_event, timeline.entries(events))]
     if attempts:
         lines += heading("attempts") + [_attempt(attempt, events) for attempt in attempts]
+    if steps:
+        lines += heading("steps that are done, and not run again") + [_step(step, state.ascii_only) for step in steps]
     if isinstance(error, Mapping) and error.get("traceback"):
         lines += heading("traceback") + wrapped(text.clean(str(error["traceback"]).rstrip(), lines=True), columns)
     return lines + heading("facts") + facts(_facts(state, job, events), columns)
@@ -57,6 +61,10 @@ def _attempt(attempt: Document, events: Sequence[Document]) -> list[tuple[str, s
         (f"attempt {attempt['attempt']}".ljust(12), ""), (text.pad(outcome, 12), OUTCOMES.get(outcome, "warn")), (text.pad(ran, 9, ">") + "  ", "accent"),
         (f"lease {attempt['lease_token']}  {text.clean(str(attempt['worker']))}  ", "dim"), (timeline.error_line(error)[:200] if error else "", "bad"),
     ]  # fmt: skip
+
+
+def _step(step: Document, ascii_only: bool) -> list[tuple[str, str]]:
+    return [("+ " if ascii_only else "✓ ", "ok"), (text.clean(str(step["step"])), ""), (f"  {step['bytes']:,} bytes stored", "dim")]
 
 
 def _facts(state: State, job: Document, events: Sequence[Document]) -> list[tuple[str, str, str]]:

@@ -54,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(session: Session, arguments: argparse.Namespace) -> int:
-    script = SCRIPTS[arguments.shell].replace("PROGRAM", shlex.quote(str(environment.ROOT / "observatory")))
+    script = SCRIPTS[arguments.shell].replace("PROGRAM", shlex.quote(str(environment.ROOT / "console" / "observatory")))
     if session.as_json:
         session.json({"shell": arguments.shell, "script": script})
     else:

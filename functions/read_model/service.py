@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from contracts import strict_json
 from contracts.alerts import Rules
 from contracts.catalogue import Catalogue
 from contracts.errors import NotFound, Passing
@@ -136,6 +137,13 @@ class ReadModel:
     async def attempts(self, job_id: str) -> Document:
         """Raises JobNotFound."""
         return self._list([attempt.as_json() for attempt in await self._store.attempts(job_id)])
+
+    async def steps(self, job_id: str) -> Document:
+        """What `context.once` has stored, without the values: these may hold what only the handler may see. Raises JobNotFound."""
+        done = (await self._store.effects([job_id])).get(job_id) or {}
+        if not done:
+            await self._store.job(job_id)
+        return self._list([{"step": step, "bytes": len(strict_json.dumps(value))} for step, value in sorted(done.items())])
 
     async def output(self, job_id: str, lease_token: int) -> str:
         """What an attempt's handler printed and logged, or has so far where it runs in this process. Raises JobNotFound, NotFound."""

@@ -116,6 +116,10 @@ async def list_attempts(model: ReadModel, request: Request, job_id: str) -> Resp
     return json_response(await model.attempts(job_id))
 
 
+async def list_steps(model: ReadModel, request: Request, job_id: str) -> Response:
+    return json_response(await model.steps(job_id))
+
+
 async def show_output(model: ReadModel, request: Request, job_id: str, lease_token: str) -> Response:
     if not (lease_token.isascii() and lease_token.isdigit() and len(lease_token) < 10):
         raise NotFound(f"{lease_token[:40]} is no lease token; /v1/jobs/{job_id}/attempts lists them")
@@ -261,6 +265,7 @@ ROUTES = (
     Route("GET", "/v1/jobs/{job_id}/graph", show_graph, "The jobs that hang together with it: parents, children, and theirs.", gives("graph"), query=(GRAPH,),
           needs=Role.READ),
     Route("GET", "/v1/jobs/{job_id}/attempts", list_attempts, "A job's attempts in order.", gives("attemptList"), needs=Role.READ),
+    Route("GET", "/v1/jobs/{job_id}/steps", list_steps, "The steps of its handler that are done (context.once).", gives("stepList"), needs=Role.READ),
     Route("GET", "/v1/jobs/{job_id}/attempts/{lease_token}/log", show_output, "What an attempt printed and logged.", NO_JSON, needs=Role.READ),
     Route("GET", "/v1/events", list_events, "Events, newest first.", gives("eventPage"), query=(EVENT_TYPE, SUBJECT, LIMIT, POSITION, BEFORE), needs=Role.READ),
     Route("GET", "/v1/stream", stream, "Live events (Server-Sent Events), resumed by Last-Event-ID.", {200: Answer(None, "text/event-stream")},

@@ -138,6 +138,7 @@ DOCUMENTS: dict[str, Any] = {
     f"/v1/dead-letters/{LETTER['id']}": WHOLE_LETTER, "/v1/contracts/dev.observatory.job.released.v1": COUNTED,
     "/v1/contracts": {"items": CONTRACTS, "refusals": REFUSALS}, "/v1/contracts/demo.everything": TASKS[0]["schema"], "/v1/bulk": {"items": [BULK]},
     "/v1/audit": AUDIT, FAILED: JOBS[2], f"{FAILED}/events": {"items": EVENTS}, f"{FAILED}/attempts": {"items": [ATTEMPT]},
+    f"{FAILED}/steps": {"items": [{"step": "fetched", "bytes": 48}, {"step": "written", "bytes": 1_204}]},
     f"{FAILED}/attempts/1/log": "line 1\nline 2\n", f"{FAILED}/graph": {"nodes": FAMILY, "edges": edges(*FAMILY), "truncated": False},
 }  # fmt: skip
 

@@ -119,24 +119,24 @@ def in_shell(shell: str, script: str, system: System) -> list[str]:
         ("observatory submit demo.fail permanent=t", "t", ["true "]),
         ("observatory list state:fa", "fa", ["failed "]),
         ("observatory list state:", ":", None),
-        ("./observatory list 'state:failed ty", "'state:failed ty", ["state:failed type:"]),
+        ("console/observatory list 'state:failed ty", "'state:failed ty", ["state:failed type:"]),
     ],
 )
 def test_bash(system: System, line: str, word: str, replies: list[str] | None) -> None:
     call = f"COMP_LINE={shlex.quote(line)} COMP_POINT={len(line)} COMP_WORDS=({shlex.quote(word)}) COMP_CWORD=0; _observatory"
-    got = in_shell("bash", f"source <(./observatory completion bash); {call}; printf '%s\\n' \"${{COMPREPLY[@]}}\"", system)
+    got = in_shell("bash", f"source <(console/observatory completion bash); {call}; printf '%s\\n' \"${{COMPREPLY[@]}}\"", system)
     assert got == replies if replies else {"failed ", "queued "} < set(got)
 
 
 def test_zsh(system: System) -> None:
     stubs = "compdef() { : }; compadd() { print -r -- \"$argv[-1]\" ${(P)argv[-1]} }"
     call = "words=(observatory queues pause ''); CURRENT=4; _observatory; words=(observatory list \"'state:fa\"); CURRENT=3; _observatory"
-    got = in_shell("zsh", f"{stubs}; source <(./observatory completion zsh); {call}", system)
+    got = in_shell("zsh", f"{stubs}; source <(console/observatory completion zsh); {call}", system)
     assert got == ["texts bulk default io", "open", "texts state:failed", "open"]
 
 
 def test_fish(system: System) -> None:
-    got = in_shell("fish", "./observatory completion fish | source; complete -C 'observatory queues pause '; complete -C 'observatory submit text'", system)
+    got = in_shell("fish", "console/observatory completion fish | source; complete -C 'observatory queues pause '; complete -C 'observatory submit text'", system)
     assert [line.split("\t")[0] for line in got] == [*QUEUES, "text.statistics"]
     assert "Counts lines" in got[-1]
 
@@ -144,6 +144,6 @@ def test_fish(system: System) -> None:
 def test_the_verb_prints_a_script_for_each_shell() -> None:
     for shell in ("bash", "zsh", "fish"):
         done = console("", "completion", shell)
-        assert f"{ROOT}/observatory __complete" in done.stdout
+        assert f"{ROOT}/console/observatory __complete" in done.stdout
         assert answer(console("", "completion", shell, "--json"))["script"] == done.stdout
     assert console("", "completion", "tcsh").returncode == 2

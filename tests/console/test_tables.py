@@ -40,7 +40,7 @@ def test_every_list_fits_eighty_columns(columns: tuple[Column, ...]) -> None:
 def test_the_script_works_from_any_folder_and_by_a_link(system: System, tmp_path: Path) -> None:
     link = tmp_path / "bin" / "observatory"
     link.parent.mkdir()
-    link.symlink_to(ROOT / "observatory")
+    link.symlink_to(ROOT / "console" / "observatory")
     (tmp_path / "console").mkdir()  # a folder of that name in the way
     (tmp_path / "console" / "__main__.py").write_text("raise SystemExit('not me')")
     (tmp_path / "payload.json").write_text('{"text": "a b"}')
