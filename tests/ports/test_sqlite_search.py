@@ -11,10 +11,12 @@ import pytest
 from contracts.query import Query
 from contracts.validation import validate_event
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
+from functions.stores.backends.sqlite_search.jobs import SqliteJobRows
 from functions.stores.job_store import JobPage, JobStore
 from functions.stores.search.bits import BLOCK
 from tests.ports.job_store.searching import Searching
 from tests.ports.test_sqlite_job_store import SqliteLaboratory
+from tests.support.stores import run_all, sqlite_store, submit
 
 
 class _StepwiseStore(SqliteJobStore):
@@ -79,3 +81,20 @@ class TestWithTheIndexSomewhere(_Searching):
 
 class TestWithTheIndexNowhere(_Searching):
     progress = "nowhere"
+
+
+async def test_what_changed_is_found_without_walking_every_event(quick_folder: Path) -> None:
+    """SQLite may walk the index of streams instead, which holds every event that there ever was: seconds, with a million jobs."""
+    steps: list[int] = []
+    async with sqlite_store(quick_folder) as store:
+        connection = store.database.connect_reader()
+        connection.set_progress_handler(lambda: steps.append(1) and None, 100)
+        rows = SqliteJobRows(connection)
+        for _ in range(2):
+            await submit(store, 500)
+            await run_all(store)
+            before, head = len(steps), rows.head()
+            assert rows.changed_since(head, 0, 10**9) == []
+            assert len(rows.changed_since(head - 1, 0, 10**9)) == 1
+            assert len(steps) - before < 10
+        connection.close()

@@ -35,11 +35,14 @@ class SqliteJobRows:
         return one(self._connection, "SELECT max(position) FROM events") or 0
 
     def changed_since(self, position: int, first: int, before: int) -> list[int]:
-        """The numbers, newest first, of jobs with an event past a position, from `first` up to `before`."""
+        """The numbers, newest first, of jobs with an event past a position, from `first` up to `before`.
+
+        (`+` keeps SQLite from walking the index of streams, which has every event there ever was.)
+        """
         found = one(
             self._connection,
             """SELECT json_group_array(number) FROM jobs WHERE number >= ? AND number < ? AND id IN
-                   (SELECT substr(stream, 5) FROM events WHERE position > ? AND stream >= 'job/' AND stream < 'job0')""",
+                   (SELECT substr(stream, 5) FROM events WHERE position > ? AND +stream >= 'job/' AND +stream < 'job0')""",
             (first, before, position),
         )
         return sorted(orjson.loads(found), reverse=True)
