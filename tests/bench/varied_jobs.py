@@ -48,7 +48,6 @@ class VariedJobs:
         return JobRequest(
             job_type, _payload(job_type, chance), queue=queue, max_attempts=chance.choice((1, 2, 3)), backoff=SOON,
             tags=[chance.choice(TAGS)] if chance.random() < 0.2 else [], actor=chance.choice(ACTORS),
-            schedule="every-night" if job_type == "report.nightly" else None,
             parent_id=chance.choice(self._recent) if self._recent and chance.random() < 0.05 else None,
             run_at=2_500_000_000_000_000 if chance.random() < 0.002 else None,
         )  # fmt: skip

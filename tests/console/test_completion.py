@@ -136,7 +136,8 @@ def test_zsh(system: System) -> None:
 
 
 def test_fish(system: System) -> None:
-    got = in_shell("fish", "console/observatory completion fish | source; complete -C 'observatory queues pause '; complete -C 'observatory submit text'", system)
+    asked = "complete -C 'observatory queues pause '; complete -C 'observatory submit text'"
+    got = in_shell("fish", f"console/observatory completion fish | source; {asked}", system)
     assert [line.split("\t")[0] for line in got] == [*QUEUES, "text.statistics"]
     assert "Counts lines" in got[-1]
 
