@@ -13,6 +13,7 @@ PURPOSES = {
     4: {"lock_alerts"},
     5: {"lock_statistics"},
     6: {"take_turn", "give_turn"},
+    7: {"follow_turn"},
 }
 
 

@@ -151,7 +151,7 @@ def test_text_from_jobs_cannot_steer_the_terminal_nor_break_columns(columns: int
         for want in wants(state):
             if want.path.startswith("/v1/jobs"):
                 attempt = {**ATTEMPT, "error": error, "worker": HOSTILE, "outcome": HOSTILE}
-                lists = {"/v1/jobs": evil, "events": event, "attempts": attempt}
+                lists = {"/v1/jobs": evil, "events": event, "attempts": attempt, "steps": {"step": HOSTILE, "bytes": 1}}
                 document = evil if want.path.endswith(evil["id"]) else {"items": [lists.get(want.path) or lists[want.path.rpartition("/")[2]]]}
                 state = send(state, Received(want, document, NOW))
         canvas = render(send(state, Happened((event,), NOW)))

@@ -87,6 +87,9 @@ def test_a_step_that_was_finished_is_not_run_again(flow: System, tmp_path: Path)
     job = flow.ended(flow.submit("flow.steps", {"ledger": str(ledger)}))
     assert job["result"] == ["one", "two"] and job["attempt"] == 2
     assert ledger.read_text().split() == ["one", "two"]
+    told = flow.request("GET", f"/v1/jobs/{job['id']}/steps").json()
+    assert told["items"] == [{"step": "one", "bytes": 5}, {"step": "two", "bytes": 5}]
+    assert flow.request("GET", "/v1/jobs/none/steps").status == 404
 
 
 @pytest.mark.parametrize("inside", [False, True], ids=["after a step", "inside a step"])
