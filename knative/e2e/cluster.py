@@ -18,6 +18,7 @@ from knative.e2e.stages import Progress, Stage, StageFailed
 NAME = "observatory"
 CONTEXT = f"kind-{NAME}"
 TRIES = 3
+SYNC_PERIOD = "1m"
 SERVING, EVENTING, KOURIER, RABBITMQ = "knative-serving", "knative-eventing", "kourier-system", "rabbitmq-system"
 TESTED_BY = {  # what is there already is not installed again
     "serving-crds.yaml": ("crd", "services.serving.knative.dev"),
@@ -102,12 +103,13 @@ def _apply(api: Kubectl, releases: Releases, missing: list[str], stage: Stage) -
         stage.tell(file)
         documents = releases.text(file)
         if file == "messaging-topology-operator.yaml":
-            documents = with_webhook_certificate(documents)
+            documents = topology_operator(documents)
         api.apply(documents)
 
 
-def with_webhook_certificate(documents: str) -> str:
-    """The operator's objects with a certificate for its webhook: as a Secret, and as the CA of whoever calls it."""
+def topology_operator(documents: str) -> str:
+    """The operator's objects with a certificate for its webhook: as a Secret, and as the CA of whoever calls it. And it looks each
+    minute whether RabbitMQ still has its queues (left to itself, every ten hours), so that one that lost its data is whole again."""
     objects = [each for each in yaml.safe_load_all(documents) if each]
     certificate, key = webhook_certificate("webhook-service", RABBITMQ)
     ca = base64.b64encode(certificate.encode()).decode()
@@ -115,6 +117,9 @@ def with_webhook_certificate(documents: str) -> str:
         if each["kind"] in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
             for webhook in each["webhooks"]:
                 webhook["clientConfig"]["caBundle"] = ca
+        if each["kind"] == "Deployment":
+            for container in each["spec"]["template"]["spec"]["containers"]:
+                container.setdefault("env", []).append({"name": "SYNC_PERIOD", "value": SYNC_PERIOD})
     secret = {
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "webhook-server-cert", "namespace": RABBITMQ}, "type": "kubernetes.io/tls",
         "stringData": {"tls.crt": certificate, "tls.key": key},

@@ -63,6 +63,9 @@ class Kubectl:
         """What goes wrong in the namespace: pods that are not ready, with their last words; the newest warnings."""
         lines = []
         for pod in json.loads(attempt(self.command("get", "pods", "-o", "json")).stdout or '{"items": []}')["items"]:
+            for condition in pod.get("status", {}).get("conditions", []):
+                if condition["type"] == "PodScheduled" and condition["status"] != "True":
+                    lines.append(f"pod {pod['metadata']['name']} has no node: {condition.get('message', '')[:200]}")
             for status in pod.get("status", {}).get("containerStatuses", []):
                 if not status.get("ready"):
                     name, container = pod["metadata"]["name"], status["name"]

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from knative.e2e import deploy
+from knative.e2e.access import NAMESPACE
 from knative.e2e.checks.deployment import Deployment
 from knative.e2e.shell import ROOT
 from knative.e2e.stages import Progress
@@ -41,10 +42,14 @@ def sample(it: Deployment, began: float, before: tuple[float, int] | None, phase
 
 
 def _queues(it: Deployment) -> tuple[int, int]:
-    """Messages waiting, and messages acknowledged since the start, over all of RabbitMQ's queues, by its own command."""
-    text = it.api("exec", "rabbitmq-0", "--", "rabbitmqctl", "-q", "--formatter=json", "list_queues", "name", "messages", "message_stats.ack", timeout=30)
-    queues = json.loads(text or "[]")
-    return sum(int(queue.get("messages") or 0) for queue in queues), sum(int(queue.get("message_stats.ack") or 0) for queue in queues)
+    """Messages that wait or are being delivered, and messages acknowledged since RabbitMQ's start, by its own metrics."""
+    text = it.api("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/rabbitmq-0:15692/proxy/metrics", timeout=30)
+    return total_of(text, "rabbitmq_queue_messages"), total_of(text, "rabbitmq_global_messages_acknowledged_total")
+
+
+def total_of(text: str, name: str) -> int:
+    """The sum of a metric's samples in Prometheus' text format."""
+    return sum(int(float(line.rpartition(" ")[2])) for line in text.splitlines() if line.partition("{")[0].partition(" ")[0] == name)
 
 
 def watch(it: Deployment, jobs: int, limit_seconds: float = 300.0) -> Iterator[Sample]:

@@ -75,6 +75,26 @@ def test_every_container_keeps_its_rights_small() -> None:
     assert shared["/spec/template/spec/containers/0/securityContext"]["readOnlyRootFilesystem"] is True
 
 
+def millicores(text: str) -> int:
+    assert text.endswith("m"), text
+    return int(text[:-1])
+
+
+def test_on_kind_everything_fits_on_two_cores_beside_the_control_planes() -> None:
+    """One pod of each function, the stores, and of the Broker an ingress and two dispatchers for each Trigger."""
+    overlay = ROOT / "knative" / "overlays" / "kind"
+    request = "rabbitmq.eventing.knative.dev/cpu-request"
+    dispatcher, ingress = (yaml.safe_load((overlay / f"small-{name}.yaml").read_text())["metadata"]["annotations"][request]
+                           for name in ("dispatchers", "ingress"))  # fmt: skip
+    sidecar = re.search(r'cpu-resource-request, value: "(\d+m)"', (overlay / "kustomization.yaml").read_text())
+    assert sidecar is not None
+    functions = sum(millicores(container(name)["resources"]["requests"]["cpu"]) + millicores(sidecar[1]) for name in SERVICES)
+    others = sum(millicores(each["resources"]["requests"]["cpu"]) for kind in ("StatefulSet", "Deployment")
+                 for thing in of_kind(kind).values() for each in thing["spec"]["template"]["spec"]["containers"])  # fmt: skip
+    broker = millicores(ingress) + 2 * len(load_triggers()) * millicores(dispatcher)
+    assert functions + others + broker <= 2000 - 850 - 400  # the control planes ask for 850; 400 are for functions that grow
+
+
 def test_no_image_is_taken_by_a_moving_name() -> None:
     for each in everything():
         for image in re.findall(r"'?image'?: '?([\w./:-]+)", str(each)):

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from cryptography import x509
 
-from knative.e2e import cluster, tools
+from knative.e2e import cluster, scale, tools
 from knative.e2e.checks.report import run_checks, summary
 from knative.e2e.releases import Releases
 from knative.e2e.secrets import connections
@@ -92,7 +92,7 @@ def test_a_download_that_changes_behind_its_address_is_refused(tmp_path: Path) -
 def test_the_webhooks_certificate_is_of_its_service_and_its_own_authority() -> None:
     webhook = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "x"},
                "webhooks": [{"name": "a", "clientConfig": {"service": {"name": "webhook-service"}}}]}  # fmt: skip
-    made = list(yaml.safe_load_all(cluster.with_webhook_certificate(yaml.safe_dump_all([webhook, {"kind": "Namespace", "metadata": {"name": "n"}}]))))
+    made = list(yaml.safe_load_all(cluster.topology_operator(yaml.safe_dump_all([webhook, {"kind": "Namespace", "metadata": {"name": "n"}}]))))
     assert [each["kind"] for each in made] == ["Namespace", "Secret", "ValidatingWebhookConfiguration"]
     text = made[1]["stringData"]["tls.crt"]
     assert base64.b64decode(made[2]["webhooks"][0]["clientConfig"]["caBundle"]).decode() == text
@@ -112,3 +112,16 @@ def test_connections_hold_the_passwords_that_were_generated() -> None:
     urls = connections(logins, "observatory")
     assert urls["OBSERVATORY_POSTGRES_URL"] == "postgresql://observatory:pg@postgres.observatory.svc.cluster.local:5432/observatory"
     assert ":re@redis." in urls["OBSERVATORY_REDIS_URL"] and ":mo@mongo." in urls["OBSERVATORY_MONGO_URL"]
+
+
+def test_the_operator_is_told_to_look_each_minute_whether_its_queues_are_there() -> None:
+    operator = {"kind": "Deployment", "metadata": {"name": "operator"},
+                "spec": {"template": {"spec": {"containers": [{"name": "manager", "env": [{"name": "A", "value": "1"}]}]}}}}  # fmt: skip
+    made = list(yaml.safe_load_all(cluster.topology_operator(yaml.safe_dump_all([operator]))))
+    (container,) = made[-1]["spec"]["template"]["spec"]["containers"]
+    assert container["env"] == [{"name": "A", "value": "1"}, {"name": "SYNC_PERIOD", "value": "1m"}]
+
+
+def test_samples_of_a_metric_are_added_up_by_its_whole_name() -> None:
+    text = '# HELP acks x\nacks{protocol="amqp091"} 3\nacks{protocol="mqtt"} 1.5e1\nacks_more 9\nready 2\n'
+    assert scale.total_of(text, "acks") == 18 and scale.total_of(text, "ready") == 2 and scale.total_of(text, "none") == 0
