@@ -82,7 +82,8 @@ def _stores(client: Any) -> Iterator[Finding]:
     for store in client.get("/v1/stores")["items"]:
         behind = f", {count(store['lag'])} events behind" if store["lag"] else ""
         late = store["verdict"] == OK and (store["lag"] or 0) > LAG_EVENTS
-        mend = "it catches up by itself; if the number grows for minutes, see the log of the metrics engine; retention waits for it" if late else ""
+        who = "scheduler" if store["name"] == "broker" else "metrics engine"
+        mend = f"it catches up by itself; if the number grows for minutes, see the log of the {who}; retention waits for it" if late else ""
         yield Finding(WARN if late else store["verdict"], store["name"], f"{store['kind']}: {store['found']}{behind}", store["mend"] or mend)
 
 

@@ -63,7 +63,7 @@ def unheard(job_id: str, lease_token: int) -> None:
 
 class ReadModel:
     """Everything that can be asked. `instances` tells of functions' processes, `pods` counts their pods on a cluster; `kind` names
-    the job store's program, `event_log` holds events that were dropped there."""
+    the job store's program, `event_log` holds events that were dropped there, `broker` tells of the one between processes."""
 
     def __init__(
         self,
@@ -83,9 +83,10 @@ class ReadModel:
         rules: Rules | None = None,
         kind: str = "SQLite",
         running_output: RunningOutput = unheard,
+        broker: Callable[[], Awaitable[Condition]] | None = None,
     ) -> None:
         self.name, self.hosted, self._kind = name, hosted, kind
-        self._running_output = running_output
+        self._running_output, self._broker = running_output, broker
         self._event_log = event_log
         self._history = History(store, event_log)
         self._store, self._stats, self._catalogue, self._instances = store, stats, catalogue, instances
@@ -220,7 +221,7 @@ class ReadModel:
             return None
 
     async def stores(self) -> Document:
-        """The stores behind all of this: which answer, how far they have come, what is wrong and how to mend it."""
+        """The stores behind all of this, and the broker between processes: which answer, how far they have come, what is wrong and how to mend it."""
         conditions, head = await self._conditions(), await self._store.head()
         return self._list([
             condition.as_json() | {"lag": None if condition.position is None else max(head - condition.position, 0)} for condition in conditions
@@ -228,7 +229,8 @@ class ReadModel:
 
     async def _conditions(self) -> list[Condition]:
         await self._store.ping()  # without the jobs there is nothing to say
-        return [Condition("jobs", self._kind), *await asyncio.gather(self._stats.condition(), self._event_log.condition())]
+        others = [self._stats.condition(), self._event_log.condition(), *([self._broker()] if self._broker is not None else [])]
+        return [Condition("jobs", self._kind), *await asyncio.gather(*others)]
 
     # ---- what there is ----------------------------------------------------------------------------------------
 

@@ -118,7 +118,7 @@ class Settings:
     broker_url: str = field(default="", repr=False)
     """The ingress of a Knative Broker, where a function alone publishes what it commits; empty: nowhere."""
     rabbitmq_url: str = field(default="", repr=False)
-    """RabbitMQ for the events on their way between processes: `amqp://USER:PASSWORD@HOST:PORT/VHOST`, `amqps:` for TLS; empty: embedded."""
+    """RabbitMQ for the events on their way between processes: `amqp://USER:PASSWORD@HOST:PORT/VHOST`, `amqps:` for TLS (`?cacertfile=`); empty: embedded."""
     redis_url: str = field(default="", repr=False)
     """Redis for the statistics: `redis://:PASSWORD@HOST:PORT/0`, `rediss:` for TLS; empty: the job store's file."""
     mongo_url: str = field(default="", repr=False)

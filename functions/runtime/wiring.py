@@ -7,7 +7,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from contracts.errors import ConfigurationError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from contracts.intake import Intake
     from eventing.broker import Broker, Subscriber
     from eventing.brokers.rabbitmq.consuming import Refuse
+    from eventing.brokers.rabbitmq.watch import RabbitWatch
     from eventing.publisher import Publisher
     from eventing.queues import QueueDeclaration
     from eventing.triggers import Trigger
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from functions.runtime.shared_relay import SharedRelay
     from functions.scheduler.service import Bell, Scheduler
     from functions.scheduler.sweeping import Sweeper
+    from functions.stores.condition import Condition
     from functions.stores.event_log import EventLog
     from functions.stores.instances import Instance
     from functions.stores.job_store import JobStore, Recovered
@@ -82,7 +84,12 @@ class Parts:
 
         if self.settings.test_kill:
             faults.arm(self.settings.test_kill)
-        return await (self._open_postgres() if self.settings.postgres_url else self._open_sqlite())
+        store = await (self._open_postgres() if self.settings.postgres_url else self._open_sqlite())
+        if not (self.whole or self.settings.quiet):  # each process tells of the attempts whose end it committed
+            from observability import job_lines
+
+            store.on_own_committed(job_lines.logged)
+        return store
 
     async def _open_postgres(self) -> "JobStore":
         from contracts import validation
@@ -145,6 +152,20 @@ class Parts:
         from functions.stores.backends.feed_event_log import FeedEventLog
 
         return FeedEventLog(store)
+
+    async def _broker_condition(self) -> "Callable[[], Awaitable[Condition]] | None":
+        """What tells of RabbitMQ, where events go through it."""
+        settings = self.settings
+        if not settings.rabbitmq_url or self.whole or (settings.broker_url and not self.hosted):
+            return None
+        from functions.runtime.broker_condition import BrokerCondition
+
+        return BrokerCondition(await self.job_store(), await self._once("broker_watch", self._make_broker_watch))
+
+    async def _make_broker_watch(self) -> "RabbitWatch":
+        from eventing.brokers.rabbitmq.watch import RabbitWatch
+
+        return RabbitWatch(self.settings.rabbitmq_url, name=self.settings.instance)
 
     # ---- data -------------------------------------------------------------------------------------------------
 
@@ -280,10 +301,6 @@ class Parts:
             cold_start=lambda: time.monotonic() - STARTED,
         )  # fmt: skip
         self._made["pool_listener"] = processor
-        if not self.hosted and not self.settings.quiet:
-            from observability import job_lines
-
-            (await self.job_store()).on_committed(job_lines.logged)
         await processor.start()
         return processor
 
@@ -349,7 +366,7 @@ class Parts:
             name=self.settings.name, redactor=await self.redactor(),
             streams_max=self.settings.streams_max, instances=self._instances, hosted=self.hosted, auditor=Auditor(environment), pods=self._pods(),
             rules=self.settings.alert_rules, kind=self.settings.job_store_kind,
-            running_output=(await self.pool()).output if self.hosted else unheard,
+            running_output=(await self.pool()).output if self.hosted else unheard, broker=await self._broker_condition(),
         )  # fmt: skip
 
     async def _instances(self) -> "list[Instance]":
@@ -434,7 +451,7 @@ class Parts:
         return await model.metrics()
 
     async def close(self) -> None:
-        for store in ("event_log", "stats_store", "job_store"):
+        for store in ("broker_watch", "event_log", "stats_store", "job_store"):
             if store in self._made:
                 await self._made[store].close()
         self.folder.release()

@@ -9,7 +9,7 @@ _ORDER = (OK, WARN, FAIL)
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One store: `name` is its part (jobs, statistics, event log), `kind` what it is and where; `found` and `mend` are words."""
+    """One store: `name` is its part (jobs, statistics, event log, broker), `kind` what it is and where; `found` and `mend` are words."""
 
     name: str
     kind: str

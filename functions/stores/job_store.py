@@ -207,6 +207,9 @@ class JobStore(Protocol):
         be passed over, so that nobody reads them for nothing.
         """
 
+    def on_own_committed(self, callback: Committed) -> None:
+        """`callback` gets the events of each commit of this process alone, before the writers of that commit hear of it."""
+
     def on_moved(self, callback: Callable[[], None]) -> None:
         """`callback` is called when the feed has grown, by any process; for those who read it themselves."""
 

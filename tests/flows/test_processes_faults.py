@@ -1,22 +1,27 @@
 """The system as processes over real servers, and each of its servers and links hurt while jobs flow: afterwards every invariant holds."""
 
 import contextlib
+import json
 import os
 import random
 import shutil
 import signal
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 import pytest
 import redis
 
 from functions.runtime.servers.servers import Servers
+from tests.console.test_command_line import console
 from tests.support.ledger import Item, Ledger
 from tests.support.processes import descendants
 from tests.support.processes_system import Deployment, pause
 from tests.support.servers import WITHOUT, own_servers
+from tests.support.system import System
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.servers
@@ -31,7 +36,7 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture(scope="module")
 def deployment(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    made = Deployment(tmp_path_factory.mktemp("deployment"), servers, NAMES, OBSERVATORY_PROCESSORS="2")
+    made = Deployment(tmp_path_factory.mktemp("deployment"), servers, NAMES, OBSERVATORY_PROCESSORS="2", OBSERVATORY_QUIET="0")
     with made.running():
         yield made
 
@@ -68,6 +73,27 @@ def test_jobs_go_on_while_rabbitmq_is_away(deployment: Deployment) -> None:
         before = deployment.count("WHERE status = 'succeeded'")
         wait_until(lambda: deployment.count("WHERE status = 'succeeded'") >= before + 30, 60)
         deployment.servers.start(["rabbitmq"])
+
+
+def test_rabbitmq_that_is_away_is_named_with_what_waits_for_it_and_how_to_mend_it(deployment: Deployment) -> None:
+    wait_until(lambda: _caught_up(deployment, "broker"), 60)
+    assert store_of(deployment, "broker")["kind"].startswith("RabbitMQ 3.")
+    kill(deployment.servers, "rabbitmq")
+    try:
+        away = wait_until(lambda: found if (found := store_of(deployment, "broker"))["verdict"] == "fail" else None)
+        assert away["found"].startswith("is away: ") and "OBSERVATORY_RABBITMQ_URL" in away["mend"]
+        with contextlib.closing(Ledger(deployment.path / "client.ledger")) as ledger:
+            answer = deployment.submit(ledger, deployment.system, Item({"type": "test.note", "payload": {"nonce": "unrung"}}, "key:unrung"))
+        assert deployment.system.ended(answer.json()["id"])["status"] == "succeeded"  # found at the processor's own tick
+        wait_until(lambda: store_of(deployment, "broker")["lag"] >= 4)
+        said = console(deployment.system, "doctor", "--json")
+        (line,) = [item for item in json.loads(said.stdout)["items"] if item["what"] == "broker"]
+        assert (line["verdict"], line["mend"]) == ("fail", away["mend"]) and said.returncode == 1
+        assert "RabbitMQ at 127.0.0.1:" in line["found"] and "events behind" in line["found"]
+        assert 'observatory_store_up{store="broker"} 0.0' in deployment.system.request("GET", "/metrics").body.decode()
+    finally:
+        deployment.servers.start(["rabbitmq"])
+    wait_until(lambda: _caught_up(deployment, "broker"), 60)
 
 
 def test_postgresql_is_killed_without_a_word(deployment: Deployment) -> None:
@@ -127,8 +153,13 @@ def test_the_event_log_is_away_for_half_a_minute(deployment: Deployment) -> None
 
 
 def _caught_up(deployment: Deployment, name: str) -> bool:
-    stores = {item["name"]: item for item in deployment.system.request("GET", "/v1/stores").json()["items"]}
-    return bool(stores[name]["verdict"] == "ok" and stores[name]["lag"] == 0)
+    store = store_of(deployment, name)
+    return bool(store["verdict"] == "ok" and store["lag"] == 0)
+
+
+def store_of(deployment: Deployment, name: str) -> dict[str, Any]:
+    items: list[dict[str, Any]] = deployment.system.request("GET", "/v1/stores").json()["items"]
+    return next(item for item in items if item["name"] == name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -174,3 +205,26 @@ def test_two_systems_on_the_same_servers_take_fifty_equal_submissions_at_once(de
         with deployment.load():
             deployment.wait_for_jobs(60)
         assert second.stop() == 0
+
+
+def test_each_job_is_told_in_one_line_by_whoever_ended_it(deployment: Deployment) -> None:
+    """By one process of all, on however many machines."""
+    with deployment.another("third") as third, contextlib.closing(Ledger(deployment.path / "client.ledger")) as ledger:
+        systems = (deployment.system, third)
+        wanted = [Item({"type": "test.note", "payload": {"nonce": f"told-{number}"}}, f"key:told-{number}") for number in range(40)]
+        jobs = [deployment.submit(ledger, systems[number % 2], item).json()["id"] for number, item in enumerate(wanted)]
+        later = Item({"type": "test.note", "payload": {"nonce": "told-later"}, "delay_seconds": 600}, "key:told-later")
+        jobs.append(deployment.submit(ledger, third, later).json()["id"])
+        assert third.request("POST", f"/v1/jobs/{jobs[-1]}/cancel", {"reason": "enough"}).status in (200, 202)
+        for job in jobs:
+            third.ended(job)
+        wait_until(lambda: set(jobs) <= set(told(systems)))
+        assert third.stop() == 0
+    lines = Counter(told(systems))
+    assert {lines[job] for job in jobs} == {1}
+
+
+def told(systems: Sequence[System]) -> list[str]:
+    """The jobs that lines of ended attempts are about."""
+    lines = [line for system in systems for line in system.said().splitlines() if '"action": "job.ended"' in line]
+    return [json.loads(line)["job_id"] for line in lines]

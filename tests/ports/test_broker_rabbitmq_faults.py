@@ -1,6 +1,7 @@
 """RabbitMQ killed, restarted, wiped and short of memory while events flow: nothing that was confirmed, or will be, is lost."""
 
 import asyncio
+import os
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 from contracts.errors import BrokerUnavailable
 from contracts.event import Event
 from eventing.brokers.rabbitmq import RabbitBroker
+from eventing.brokers.rabbitmq.watch import RabbitWatch
+from functions.runtime.servers.rabbitmq import RabbitmqServer
 from functions.runtime.servers.servers import Servers
 from tests.ports.broker_suite import Recorder, event, trigger, until
 from tests.support.servers import own_servers
@@ -131,6 +134,47 @@ async def test_short_of_memory_it_takes_nothing_more_and_goes_on_afterwards(serv
     await until(lambda: running.broker.room > 0)
     await running.publish(1_000_001, 1_000_050)
     await running.until_everything_arrived()
+
+
+async def test_whoever_asks_hears_whether_it_answers_and_why_not(servers: Servers) -> None:
+    watch = RabbitWatch(servers.url("rabbitmq"))
+    refused = RabbitWatch(servers.url("rabbitmq").replace(servers.place.password("rabbitmq"), "wrong"))
+    try:
+        assert await watch.program() == f"RabbitMQ {await asyncio.to_thread(version)}"
+        with pytest.raises(BrokerUnavailable, match=r"^is away: it refuses user and password$"):
+            await refused.program()
+        await asyncio.to_thread(kill, servers)
+        with pytest.raises(BrokerUnavailable, match=r"^is away: ") as away:
+            for _ in range(100):  # as soon as its end is known
+                await watch.program()
+                await asyncio.sleep(0.05)
+        assert servers.place.password("rabbitmq") not in str(away.value)
+        await asyncio.to_thread(servers.start, ["rabbitmq"])
+        await until(lambda: watch._link.is_ready, 60)
+        assert await watch.program()
+    finally:
+        await watch.close()
+        await refused.close()
+
+
+async def test_while_it_hangs_it_is_away_and_nobody_waits_long_to_hear_so(servers: Servers) -> None:
+    process, watch = servers.running("rabbitmq"), RabbitWatch(servers.url("rabbitmq"))
+    assert process is not None
+    try:
+        await watch.program()
+        os.kill(process.pid, signal.SIGSTOP)
+        begun = asyncio.get_running_loop().time()
+        with pytest.raises(BrokerUnavailable, match="no answer within 2 s"):
+            await watch.program()
+        assert asyncio.get_running_loop().time() - begun < 15
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+        await watch.close()
+
+
+def version() -> str:
+    server = RabbitmqServer()
+    return server.version(str(server.find()))
 
 
 def control(servers: Servers, *words: str) -> None:

@@ -158,6 +158,21 @@ async def test_everybody_hears_what_anybody_commits_in_order(pair: tuple[JobStor
         assert told_to == (await whole_feed(pair[0]))[before:]
 
 
+async def test_each_hears_of_its_own_commits_once_whoever_places_them(pair: tuple[JobStore, JobStore]) -> None:
+    """So that a job's line is printed by one process."""
+    own: tuple[list[Event], list[Event]] = ([], [])
+    for store, told_to in zip(pair, own, strict=True):
+        store.on_own_committed(told_to.extend)
+    before = await pair[0].head()
+    mine = [[await one(store) for _ in range(5)] for store in pair]
+    both = await asyncio.gather(*(one(random.choice(pair)) for _ in range(60)))
+    await until(lambda: sum(map(len, own)) >= 140)
+    assert sorted(event.position or 0 for told_to in own for event in told_to) == list(range(before + 1, before + 141))
+    for told_to, jobs in zip(own, mine, strict=True):
+        assert {event.subject for event in told_to} >= {f"job/{job}" for job in jobs}
+    assert {event.subject for told_to in own for event in told_to} >= {f"job/{job}" for job in both}
+
+
 async def test_nobody_reads_for_listeners_who_want_nothing_and_they_can_begin_at_any_time(pair: tuple[JobStore, JobStore]) -> None:
     writer, reader = pair
     assert isinstance(reader, PostgresJobStore)

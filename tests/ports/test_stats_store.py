@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
 from functions.stores.instances import Instance
 from functions.stores.stats_store import StatsStore
+from tests.support.certificates import make_certificate
 from tests.support.lives import random_life
 from tests.support.servers import own_servers, server_url
 from tests.support.stores import mixed_life, sqlite_store
@@ -282,11 +282,9 @@ async def test_a_store_that_is_away_says_where_it_should_be_and_not_by_which_pas
 @pytest.mark.servers
 async def test_the_url_says_whether_the_connection_is_encrypted_and_whom_to_trust(tmp_path: Path) -> None:
     server_url("redis")  # skips or fails where there is no Redis
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", "key.pem", "-out", "cert.pem", *subject]
-    subprocess.run(openssl, cwd=tmp_path, check=True, capture_output=True)
+    make_certificate(tmp_path)
     port = Place(tmp_path, {}).port("redis")
-    encrypted = ["--tls-port", str(port), "--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem", "--tls-auth-clients", "no"]
+    encrypted = ["--tls-port", str(port), "--tls-cert-file", "cert.pem", "--tls-key-file", "cert-key.pem", "--tls-auth-clients", "no"]
     process = spawn(["redis-server", "--port", "0", *encrypted, "--requirepass", "secret"], tmp_path / "log", environment=os.environ)
     trusting = RedisStatsStore(f"rediss://:secret@127.0.0.1:{port}/0?ssl_ca_certs={tmp_path / 'cert.pem'}", "urn:observatory:tls")
     doubting = RedisStatsStore(f"rediss://:secret@127.0.0.1:{port}/0", "urn:observatory:tls")

@@ -58,6 +58,18 @@ def own_servers(*names: str) -> Iterator[Servers]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def server_folder(name: str) -> Iterator[Path]:
+    """A folder for a server that a test starts, and stops, in a way of its own; removed at its end."""
+    if name in WITHOUT or not REQUIRED:
+        pytest.skip(f"{name} of its own: `make test-servers` starts it")
+    folder = _folder_for_all()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def stop_started() -> None:
     """At the end of the session."""
     for servers in _started.values():

@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
-from pika.exceptions import AMQPError, ProbableAccessDeniedError, ProbableAuthenticationError
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
+from pika.exceptions import AMQPConnectionError, AMQPError, ProbableAccessDeniedError, ProbableAuthenticationError
 
 from contracts.errors import ConfigurationError
 
@@ -18,23 +20,48 @@ HEARTBEAT_SECONDS = 10
 CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
+FILES = ("cacertfile", "certfile", "keyfile")  # for TLS, as RabbitMQ's own URIs name them
 
 
 def parameters(url: str, name: str) -> pika.URLParameters:
     """pika's parameters of a URL; what it does not set is ours. Raises ConfigurationError."""
     try:
-        if urlsplit(url).scheme not in ("amqp", "amqps") or not urlsplit(url).hostname:
+        parts = urlsplit(url)
+        if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
             raise ValueError("no amqp URL")  # noqa: TRY301
-        found, given = pika.URLParameters(url), parse_qs(urlsplit(url).query)
+        given = parse_qs(parts.query)
+        files = {name: given.pop(name)[0] for name in FILES if name in given}
+        found = pika.URLParameters(parts._replace(query=urlencode(given, doseq=True)).geturl())
+        if files and found.ssl_options is None:
+            raise ValueError("files for TLS, and no TLS")  # noqa: TRY301
     except Exception:  # whatever pika makes of the part at fault; the URL holds a password, so it is not shown
         words = "it takes amqp://user:password@host:5672/vhost, or amqps:// for TLS, with special characters percent-encoded"
         raise ConfigurationError(f"OBSERVATORY_RABBITMQ_URL is not usable: {words}") from None
+    if files:
+        found.ssl_options = pika.SSLOptions(_context(**files))
     ours = {"heartbeat": HEARTBEAT_SECONDS, "socket_timeout": CONNECT_SECONDS, "stack_timeout": 2 * CONNECT_SECONDS}
     for setting, value in ours.items():
         if setting not in given:
             setattr(found, setting, value)
     found.client_properties = {"connection_name": name}
     return found
+
+
+def _context(cacertfile: str | None = None, certfile: str | None = None, keyfile: str | None = None) -> ssl.SSLContext:
+    """Checks the server's certificate and name; trusts `cacertfile` alone where it is given. Raises ConfigurationError."""
+    try:
+        context = ssl.create_default_context(cafile=cacertfile)
+        if certfile is not None or keyfile is not None:
+            context.load_cert_chain(certfile or "", keyfile)
+    except OSError as error:  # ssl.SSLError is one
+        names = ", ".join(name for name in (cacertfile, certfile, keyfile) if name is not None)
+        raise ConfigurationError(f"OBSERVATORY_RABBITMQ_URL names files for TLS that cannot be used ({names}): {error.strerror or error}") from error
+    return context
+
+
+def address_of(found: pika.URLParameters) -> str:
+    """Where it is, for people: without user and password."""
+    return f"{found.host}:{found.port}"
 
 
 class NoAnswer(AMQPError):  # type: ignore[misc]
@@ -64,6 +91,8 @@ class Connection:
         )
         try:
             return cls(await opened, gone)
+        except AMQPConnectorException as error:  # such as of TLS: no AMQPError by itself
+            raise AMQPConnectionError(error) from error
         except asyncio.CancelledError:
             if not raw.is_closing and not raw.is_closed:
                 raw.close()
@@ -73,6 +102,13 @@ class Connection:
         """Tells when RabbitMQ takes no messages for lack of memory or disk, and when it does again."""
         self._raw.add_on_connection_blocked_callback(lambda *_: callback(True))
         self._raw.add_on_connection_unblocked_callback(lambda *_: callback(False))
+
+    @property
+    def program(self) -> str:
+        """What answers, and its version."""
+        said = self._raw.server_properties or {}
+        words = [word.decode(errors="replace") if isinstance(word, bytes) else str(word) for word in (said.get("product"), said.get("version")) if word]
+        return " ".join(words) or "RabbitMQ"
 
     async def channel(self) -> "Channel":
         """A new channel. Raises AMQPError."""
@@ -136,6 +172,8 @@ def _fail(future: "asyncio.Future[Any]", error: BaseException) -> None:
 
 def reason_of(error: BaseException) -> str:
     """Why there is no connection, in words."""
+    if isinstance(error, AMQPConnectionError) and len(error.args) == 1 and isinstance(error.args[0], AMQPConnectorException):
+        error = error.args[0]
     while nested := getattr(error, "exceptions", None):
         error = nested[-1]
     while isinstance(nested := getattr(error, "exception", None), BaseException):

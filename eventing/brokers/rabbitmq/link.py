@@ -10,7 +10,7 @@ import pika
 from pika.exceptions import AMQPError
 
 from contracts.log_fields import about
-from eventing.brokers.rabbitmq.connection import Connection, reason_of
+from eventing.brokers.rabbitmq.connection import Connection, address_of, reason_of
 
 log = logging.getLogger("observatory.rabbitmq")
 
@@ -28,6 +28,7 @@ class Link:
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._said_at: float | None = None  # when it was last said that it is away
+        self.away = ""  # why there is no connection, since the last one was lost or could not be made
 
     @property
     def is_ready(self) -> bool:
@@ -41,6 +42,10 @@ class Link:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ready.wait(), seconds)
         return self.is_ready
+
+    @property
+    def is_started(self) -> bool:
+        return self._task is not None
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -56,7 +61,8 @@ class Link:
                 await self._hold()
             except (AMQPError, OSError) as error:
                 pause = shortest if self.is_ready else min(pause * 2, longest)
-                self._say_away(reason_of(error))
+                self.away = reason_of(error)
+                self._say_away(self.away)
             except Exception:  # a fault of ours must not end the connection for good
                 pause = longest
                 log.exception("the connection to RabbitMQ broke down", extra=about("rabbitmq.broken"))
@@ -69,6 +75,7 @@ class Link:
         connection = await Connection.open(self._parameters)
         try:
             await self._prepare(connection)
+            self.away = ""
             self._ready.set()
             if self._said_at is not None:
                 log.info("RabbitMQ at %s answers again", self._address, extra=about("rabbitmq.back"))
@@ -79,7 +86,7 @@ class Link:
 
     @property
     def _address(self) -> str:
-        return f"{self._parameters.host}:{self._parameters.port}"
+        return address_of(self._parameters)
 
     def _say_away(self, reason: str) -> None:
         now = asyncio.get_running_loop().time()

@@ -171,10 +171,6 @@ class SchedulerRole:
             await self._begin(store)
         scheduler = await self._function.service()
         self._keep_time(store, scheduler)
-        if not self._parts.settings.quiet:
-            from observability import job_lines
-
-            store.on_committed(job_lines.logged)
         sweeper = await self._parts.sweeper()
         self._tasks = [
             asyncio.create_task(sweeper.sweep_on(self._parts.settings.tick_seconds), name="retention"),

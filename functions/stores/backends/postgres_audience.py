@@ -29,6 +29,7 @@ class Audience:
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
         self._listeners: list[tuple[Committed, Callable[[], bool]]] = []
+        self._of_own: list[Committed] = []
         self._movers: list[Callable[[], None]] = []
         self._told = 0
         self._own: dict[int, Sequence[Event]] = {}  # first position -> events of a commit of this process
@@ -39,6 +40,9 @@ class Audience:
 
     def add(self, callback: Committed, wanted: Callable[[], bool] | None) -> None:
         self._listeners.append((callback, wanted or _always))
+
+    def add_own(self, callback: Committed) -> None:
+        self._of_own.append(callback)
 
     def add_mover(self, callback: Callable[[], None]) -> None:
         self._movers.append(callback)
@@ -52,6 +56,8 @@ class Audience:
         for position, event in enumerate(events, first):
             event.put_at(position)
         self._own[first] = events
+        for callback in self._of_own:
+            callback(events)
 
     async def reach(self, head: int) -> None:
         """Tells everything up to `head` that was not told yet. A reader that fails is tried again with the next call."""

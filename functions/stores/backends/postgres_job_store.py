@@ -146,6 +146,9 @@ class PostgresJobStore(Commanding):
     def on_committed(self, callback: Committed, wanted: Callable[[], bool] | None = None) -> None:
         self._audience.add(callback, wanted)
 
+    def on_own_committed(self, callback: Committed) -> None:
+        self._audience.add_own(callback)
+
     def on_moved(self, callback: Callable[[], None]) -> None:
         self._audience.add_mover(callback)
 

@@ -123,6 +123,9 @@ class SqliteJobStore(Commanding):
         """The events are at hand here, so whoever listens gets them all."""
         self._callbacks.append(callback)
 
+    def on_own_committed(self, callback: Committed) -> None:
+        self._callbacks.append(callback)
+
     def on_moved(self, callback: Callable[[], None]) -> None:
         self._callbacks.append(lambda events: callback())
 
