@@ -62,6 +62,7 @@ class DeadLetterKeeper(Consumer):
         event = self._edited(letter, edited) if edited is not None else event_of(letter)
         if event is None:
             raise ContractViolation("what was kept is no event; replay an edited one, or discard it", faults=[Fault("", "no CloudEvent")])
+        event = event.as_logged()
         validation.validate_event(event)
         if self.deliver is None:
             raise BrokerUnavailable("this instance reaches no subscribers; replay from the running system")

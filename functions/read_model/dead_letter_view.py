@@ -18,7 +18,7 @@ def check(event: Event | None) -> str:
     if event is None:
         return "what was kept is no CloudEvent"
     try:
-        validation.validate_event(event)
+        validation.validate_event(event.as_logged())
     except Refused as error:
         return reason_of(error)
     return "ok"

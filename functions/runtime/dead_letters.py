@@ -92,8 +92,9 @@ class Consumer:
         good = []
         for event in events:
             try:
-                validation.validate_event(event)
-                good.append(event)
+                whole = event.as_logged()
+                validation.validate_event(whole)
+                good.append(whole)
             except Refused as error:
                 await self.refuse(trigger, error, {"content-type": STRUCTURED}, event.canonical(), event)
         return good

@@ -112,6 +112,23 @@ async def test_the_reason_names_the_fault(store: SqliteJobStore, consumer: str) 
     assert "contract-violation" in letter.reason and "/data" in letter.reason
 
 
+@pytest.mark.parametrize("time", ["2026-11-26T02:40:16.50015Z", "2026-11-26T02:40:16Z", "2026-11-26T03:40:16.5+01:00"])
+async def test_an_instant_that_a_broker_wrote_anew_is_no_fault(store: SqliteJobStore, time: str) -> None:
+    """Knative's ingress and dispatchers drop the zeros at the end of a fraction: one event of ten comes so."""
+    kind = EVENT_TYPES["dev.observatory.job.queued.v1"]
+    document = copy.deepcopy(validation.example(f"events/{kind.short}.v{kind.version}")) | {"time": time}
+    (event,) = await Scheduler(store, Bell()).valid("some-trigger", [Event(document)])
+    assert len(event.time or "") == len("2026-11-26T02:40:16.500150Z") and event.time.startswith("2026-11-26T02:40:16")  # type: ignore[union-attr]
+    assert not (await store.dead_letters(10, None, None)).items
+
+
+async def test_an_instant_that_is_none_is_refused_as_it_came(store: SqliteJobStore) -> None:
+    event = Event(copy.deepcopy(validation.example("events/job.queued.v1")) | {"time": "2026-13-26T02:40:16Z"})
+    assert await Scheduler(store, Bell()).valid("some-trigger", [event]) == []
+    (letter,) = (await store.dead_letters(10, None, None)).items
+    assert orjson.loads(letter.body)["time"] == "2026-13-26T02:40:16Z" and "/time" in letter.reason
+
+
 @pytest.mark.parametrize("consumer", ["processor", "metrics_engine", "scheduler", "dead_letter"])
 async def test_bytes_that_are_no_event_are_kept_as_they_came(store: SqliteJobStore, consumer: str) -> None:
     service = consumers(store)[consumer]
