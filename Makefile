@@ -88,9 +88,16 @@ lint: .venv/ready-for-tests ## ruff, mypy, and the contracts against the release
 	@$(BIN)/mypy
 	@$(BIN)/python -m contracts check
 
+# Celery, the peer over servers, lives in an environment of its own: nothing else here may come to need it
+.venv-celery/ready: tests/bench/celery_peer/requirements.txt
+	@echo "Installing Celery into .venv-celery, for the benchmark alone (once) ..."
+	@[ -x .venv-celery/bin/pip ] || $(PYTHON) -m venv .venv-celery
+	@.venv-celery/bin/pip install --quiet --disable-pip-version-check -r tests/bench/celery_peer/requirements.txt
+	@touch $@
+
 .PHONY: bench
-bench: .venv/ready ## measure jobs a second, latency, memory, start (some minutes; ARGS=--help)
-	@$(BIN)/python -m tests.bench $(ARGS)
+bench: .venv/ready $(if $(filter servers,$(PROFILE)),.venv-celery/ready) ## measure jobs a second, latency, memory, start (some minutes; ARGS=--help; PROFILE=servers: beside Celery)
+	@$(BIN)/python -m tests.bench$(if $(filter servers,$(PROFILE)),.over_servers) $(ARGS)
 
 .PHONY: bench-console
 bench-console: .venv/ready-for-tests ## measure the terminal console: frame, first frame, at rest, keys under load (a minute)
@@ -142,5 +149,5 @@ captures: .venv/ready-for-tests ## draw the console's main screens anew, into co
 
 .PHONY: clean
 clean: ## remove .venv and caches; data folders stay
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-celery .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,1 +1,1 @@
-"""`make bench`: what the embedded system does in a second, and what a job costs."""
+"""`make bench`: what the embedded system does in a second, what a job costs, and the same over servers beside Celery."""
