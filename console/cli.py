@@ -50,6 +50,7 @@ VERBS = (
     Verb("completion", "console.verbs.completion", "the script by which a shell completes this command line"),
     Verb("key", "console.verbs.key", "make an API key, and the server's setting for it"),
     Verb("rebuild", "console.verbs.rebuild", "hold table and statistics against the log, and mend them"),
+    Verb("migrate-data", "console.verbs.migrate_data", "carry an embedded data folder over into PostgreSQL"),
     Verb("doctor", "console.verbs.doctor", "what is wrong, and how to mend it"),
     Verb("demo-life", "console.verbs.demo_life", "a gentle mixed load until it is stopped"),
     Verb("demo", "console.verbs.demo", "3,000 jobs on real files, with figures that wc and sha256sum confirm"),

@@ -8,9 +8,11 @@ from console import exits
 from console.session import Session
 from console.text import clean, count
 from console.verbs.arguments import positive
+from console.verbs.progress import Bar
 
 EXAMPLES = """The log is what happened; everything else must follow from it. --check names every difference and works beside a running
 system. --apply mends the statistics, and after a yes jobs, attempts, schedules and counts, too; for that the system must be stopped.
+Where OBSERVATORY_POSTGRES_URL names a database (OBSERVATORY_REDIS_URL: the statistics), it is about that, unless --data names a folder.
 Exit code 1: something differs (or differs still).
 
 examples:
@@ -26,32 +28,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--check", action="store_true", help="name every difference (the default)")
     what.add_argument("--apply", action="store_true", help="mend the statistics, and the table after a yes")
     parser.add_argument("--yes", action="store_true", help="--apply: mend the table without asking")
-    parser.add_argument("--data", metavar="FOLDER", help="the data folder (OBSERVATORY_DATA; .observatory)")
+    parser.add_argument("--data", metavar="FOLDER", help="an embedded data folder (OBSERVATORY_DATA; .observatory)")
     parser.add_argument("--limit", type=positive, default=SHOWN, metavar="N", help=f"how many differences are written out ({SHOWN})")
-
-
-class _Bar:
-    """A line of progress on a terminal; nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self._on, self._last = sys.stderr.isatty(), -1
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        percent = done * 100 // max(total, 1)
-        if self._on and percent != self._last:
-            self._last = percent
-            sys.stderr.write(f"\r{what}: {count(done)} of {count(total)} ({percent} %)\x1b[K")
-            sys.stderr.flush()
-
-    def end(self) -> None:
-        if self._on and self._last >= 0:
-            sys.stderr.write("\r\x1b[K")
 
 
 def run(session: Session, arguments: argparse.Namespace) -> int:
     from functions.runtime import admin
 
-    bar = _Bar()
+    bar = Bar()
     found: list[Any] = []
     report = admin.check_log(arguments.data, bar, found.append)
     bar.end()
@@ -73,7 +57,7 @@ def _show(session: Session, found: list[Any], limit: int) -> None:
         session.note(f"... and {count(len(found) - limit)} more (--limit)")
 
 
-def _apply(session: Session, arguments: argparse.Namespace, found: list[Any], bar: _Bar) -> int:
+def _apply(session: Session, arguments: argparse.Namespace, found: list[Any], bar: Bar) -> int:
     from functions.runtime import admin
 
     beyond = [difference for difference in found if difference.part != "statistics"]

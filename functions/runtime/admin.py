@@ -64,7 +64,7 @@ def count_tasks(modules: Sequence[str]) -> int:
 
 
 def check_log(data: str | None, progress: Callable[[str, int, int], None], found: Callable[[Any], None]) -> dict[str, Any]:
-    """Folds the log of a data folder and names every difference. Raises ConfigurationError, StoreUnavailable."""
+    """Folds the log and names every difference; of the data folder `data`, else of the settings' stores. Raises ConfigurationError, StoreUnavailable."""
     from functions.runtime import rebuild
 
     return rebuild.check(_settings(data), progress, found)
@@ -75,6 +75,16 @@ def mend_from_log(data: str | None, progress: Callable[[str, int, int], None], *
     from functions.runtime import rebuild
 
     return rebuild.apply(_settings(data), progress, table=table)
+
+
+def carry_over(data: str | None, progress: Callable[[str, int, int], None], *, dry_run: bool) -> dict[str, Any]:
+    """Carries a data folder over into the PostgreSQL of the settings, or says what that would do. Raises ConfigurationError, StoreUnavailable."""
+    import asyncio
+    from dataclasses import replace
+
+    from functions.runtime import wiring
+
+    return asyncio.run(wiring.carry_over(replace(_settings(None), **({"data": data} if data else {})), progress, dry_run=dry_run))
 
 
 async def submit_within(
@@ -113,4 +123,4 @@ def _settings(data: str | None) -> Any:
     from functions.runtime import settings
 
     found = settings.load()
-    return replace(found, data=data) if data else found
+    return replace(found, data=data, postgres_url="") if data else found

@@ -10,6 +10,7 @@ from contracts.errors import ConfigurationError, DataFolderInUse
 
 LOCK = "lock"
 DATABASE = "observatory.db"
+CARRIED = "carried-over"
 
 
 class DataFolder:
@@ -22,6 +23,26 @@ class DataFolder:
     @property
     def database(self) -> Path:
         return self.path / DATABASE
+
+    @property
+    def carried_over(self) -> str:
+        """Where what it holds was carried over to; empty: nowhere."""
+        try:
+            return (self.path / CARRIED).read_text(encoding="utf-8").strip()
+        except OSError:
+            return ""
+
+    def mark_carried_over(self, place: str) -> None:
+        """Keeps a second system from doing its jobs once more."""
+        (self.path / CARRIED).write_text(f"{place}\n", encoding="utf-8")
+
+    def check_not_carried_over(self) -> None:
+        """Raises ConfigurationError."""
+        if place := self.carried_over:
+            raise ConfigurationError(
+                f"what is in {self.path} was carried over to {place}, where its jobs go on: start with OBSERVATORY_POSTGRES_URL (make run"
+                f" PROFILE=servers), or choose another folder with OBSERVATORY_DATA. To go on here all the same, remove {self.path / CARRIED}"
+            )
 
     def acquire(self) -> None:
         """Raises DataFolderInUse, or ConfigurationError when the folder cannot be written."""

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from contracts.errors import DataFolderInUse, ObservatoryError
+from contracts.errors import ObservatoryError
 from contracts.folding import fold_job
 from contracts.schedule import fold_schedule
 from contracts.times import to_rfc3339
 from functions.runtime import settings as settings_module
 from functions.runtime.settings import Settings
-from functions.runtime.wiring import stores_at_rest
+from functions.runtime.wiring import alone, stores_at_rest
 from functions.stores.audit import Audit, Difference, Progress
 from functions.stores.clock import wall_clock
 from functions.stores.job_store import JobStore
@@ -31,7 +31,7 @@ def check(settings: Settings, progress: Progress, found: Callable[[Difference], 
 
 
 async def _check(settings: Settings, progress: Progress, found: Callable[[Difference], None]) -> dict[str, Any]:
-    _, store, stats = await stores_at_rest(settings)
+    store, stats = await stores_at_rest(settings)
     try:
         return await _audit(store, stats, progress, found)
     finally:
@@ -57,27 +57,22 @@ def apply(settings: Settings, progress: Progress, *, table: bool) -> dict[str, A
 async def _apply(settings: Settings, progress: Progress, table: bool) -> dict[str, Any]:
     from functions.metrics_engine.service import MetricsEngine
 
-    folder, store, stats = await stores_at_rest(settings)
+    store, stats = await stores_at_rest(settings)
     try:
-        folder.acquire()
-    except DataFolderInUse:
-        raise DataFolderInUse("the system is running on this data folder; stop it first (make stop), then mend") from None
-    try:
-        await store.open()
-        wrong: list[Difference] = []
-        await _audit(store, stats, progress, wrong.append)
-        if table:
-            await _mend_table(store, wrong)
-        if any(difference.part == "statistics" for difference in wrong):
-            await stats.clear()
-            await MetricsEngine(store, stats).catch_up()
-        left: list[Difference] = []
-        report = await _audit(store, stats, progress, left.append)
+        async with alone(settings, store):
+            wrong: list[Difference] = []
+            await _audit(store, stats, progress, wrong.append)
+            if table:
+                await _mend_table(store, wrong)
+            if any(difference.part == "statistics" for difference in wrong):
+                await stats.clear()
+                await MetricsEngine(store, stats).catch_up()
+            left: list[Difference] = []
+            report = await _audit(store, stats, progress, left.append)
         return report | {"mended": len(wrong) - len(left), "left": [difference.as_json() for difference in left[:SHOWN]]}
     finally:
         await stats.close()
         await store.close()
-        folder.release()
 
 
 async def _mend_table(store: JobStore, wrong: list[Difference]) -> None:

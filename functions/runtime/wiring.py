@@ -4,13 +4,14 @@ A function alone in its process opens the embedded store itself; hosted by `loca
 """
 
 import asyncio
+import contextlib
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from contracts.errors import ConfigurationError
+from contracts.errors import ConfigurationError, DataFolderInUse
 from contracts.times import MICROSECONDS
 from functions.runtime import settings as settings_module
 from functions.runtime.data_folder import DataFolder
@@ -106,6 +107,7 @@ class Parts:
         from contracts import validation
         from functions.stores.backends.sqlite_job_store import SqliteJobStore
 
+        self.folder.check_not_carried_over()
         if not self.hosted:
             self.folder.acquire()
         store = SqliteJobStore.at(self.folder.database, check=validation.validate_event)
@@ -471,18 +473,83 @@ class SilentBell:
         return None
 
 
-async def stores_at_rest(settings: Settings) -> "tuple[DataFolder, JobStore, StatsStore]":
-    """The stores of a data folder, not opened: they can be read beside a running system; to write, hold the folder
-    and open them. Raises ConfigurationError when there are none."""
-    from contracts import validation
-    from functions.stores.backends.sqlite_job_store import SqliteJobStore
-
+def _folder_with_data(settings: Settings) -> DataFolder:
+    """Raises ConfigurationError when there is none."""
     folder = DataFolder(settings.data_folder)
     if not folder.database.exists():
         raise ConfigurationError(f"there is no data in {settings.data_folder.resolve()}; name the folder with OBSERVATORY_DATA")
-    store = SqliteJobStore.at(folder.database, check=validation.validate_event)
+    return folder
+
+
+async def stores_at_rest(settings: Settings) -> "tuple[JobStore, StatsStore]":
+    """The stores of the settings, not opened: they can be read beside a running system. Raises ConfigurationError when there are
+    none, StoreUnavailable."""
+    from contracts import validation
+
+    store: Any
+    if settings.postgres_url:
+        from functions.stores.backends.postgres_job_store import PostgresJobStore
+
+        store = PostgresJobStore.at(settings.postgres_url, check=validation.validate_event, migrate=settings.migrate, application="observatory audit")
+    else:
+        from functions.stores.backends.sqlite_job_store import SqliteJobStore
+
+        store = SqliteJobStore.at(_folder_with_data(settings).database, check=validation.validate_event)
     await store.identify()
-    return folder, store, stats_store_of(settings, store)
+    return store, stats_store_of(settings, store)
+
+
+@contextlib.asynccontextmanager
+async def alone(settings: Settings, store: Any) -> AsyncIterator[None]:
+    """Keeps every system off the stores of the settings while they are mended, and opens them. Raises DataFolderInUse while one runs."""
+    if settings.postgres_url:
+        from functions.stores.backends.postgres_alone import Alone
+
+        lock = Alone(store.database)
+        try:
+            await lock.take()
+            store.keep_alone()
+            await store.open()
+            yield
+        finally:
+            await lock.give()
+        return
+    folder = _folder_with_data(settings)
+    try:
+        folder.acquire()
+    except DataFolderInUse:
+        raise DataFolderInUse("the system is running on this data folder; stop it first (make stop), then try again") from None
+    try:
+        await store.open()
+        yield
+    finally:
+        folder.release()
+
+
+async def carry_over(settings: Settings, progress: Callable[[str, int, int], None], *, dry_run: bool) -> dict[str, Any]:
+    """Carries the data folder over into the PostgreSQL of the settings; what was carried, or would be. Raises ConfigurationError (also
+    DataFolderInUse) for what is to be mended first, StoreUnavailable; then another run goes on where this one was."""
+    if not settings.postgres_url:
+        raise ConfigurationError("there is no PostgreSQL to carry the data over to: name an empty database with OBSERVATORY_POSTGRES_URL")
+    from functions.stores import faults
+    from functions.stores.backends.postgres_database import PostgresDatabase
+    from functions.stores.backends.sqlite_to_postgres import Carrier
+
+    if settings.test_kill:
+        faults.arm(settings.test_kill)
+    folder = _folder_with_data(settings)
+    try:
+        folder.acquire()
+    except DataFolderInUse:
+        raise DataFolderInUse("the system is running on this data folder; stop it first (make stop), then carry it over") from None
+    try:
+        carrier = Carrier(folder.database, PostgresDatabase(settings.postgres_url, application="observatory migrate-data"), progress)
+        report = await (carrier.rehearse() if dry_run else carrier.carry())
+        if not dry_run:
+            folder.mark_carried_over(f"PostgreSQL at {report.place}")
+        return report.as_json()
+    finally:
+        folder.release()
 
 
 def stats_store_of(settings: Settings, store: Any) -> "StatsStore":

@@ -14,6 +14,7 @@ PURPOSES = {
     5: {"lock_statistics"},
     6: {"take_turn", "give_turn"},
     7: {"follow_turn"},
+    8: {"be_present", "take_alone"},
 }
 
 
@@ -26,6 +27,6 @@ def test_each_number_has_one_purpose() -> None:
         for line in path.read_text().splitlines():
             if named := re.match(r"-- name: (\w+)", line):
                 name = named[1]
-            for number in re.findall(r"advisory\w*lock\(7041958, (\d+)\)", line):
+            for number in re.findall(r"advisory\w*lock(?:_shared)?\(7041958, (\d+)\)", line):
                 found[int(number)].add(name)
     assert dict(found) == PURPOSES

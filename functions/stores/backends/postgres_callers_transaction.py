@@ -14,11 +14,11 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg.types.string import TextLoader
 
-from contracts.errors import ConfigurationError, ObservatoryError
+from contracts.errors import ConfigurationError, ObservatoryError, StoreUnavailable
 from contracts.job import JobRequest
 from functions.stores import commands as cmd
 from functions.stores.backends.postgres_connection import Rows
-from functions.stores.backends.postgres_statements import Call, call, statement
+from functions.stores.backends.postgres_statements import Call, statement
 from functions.stores.backends.postgres_transaction import Transaction
 from functions.stores.backends.postgres_work import Check, Unsure, Workshop
 from functions.stores.job_store import Submitted
@@ -75,7 +75,7 @@ async def submit_within(
     for turn in range(TRIES):
         transaction = CallersTransaction(connection)
         try:
-            (((workshop.source, now),),) = await transaction.ask(call("deployment_now"))
+            workshop.source, now = await _deployment(transaction)
             return (await workshop.do(transaction, [cmd.Submit(requests)], now)).answers[0]
         except Unsure as unsure:
             if not isinstance(unsure.__cause__, errors.UniqueViolation) or turn == TRIES - 1:
@@ -90,6 +90,15 @@ async def submit_within(
             await transaction.roll_back()
             raise
     raise AssertionError
+
+
+async def _deployment(transaction: Transaction) -> tuple[str, int]:
+    """Whose database it is, and its clock. Raises StoreUnavailable."""
+    found = await transaction.rows("deployment_now")
+    if not found:
+        raise StoreUnavailable("this database holds a part of a data folder that is carried over into it; try again when that has ended")
+    source, now = found[0]
+    return source, now
 
 
 def at_once(work: Coroutine[Any, Any, Value]) -> Value:

@@ -155,6 +155,9 @@ class PostgresDatabase:
         return Link(self, f"{_timeouts(statement, lock)} {_BY_KEY}", statement)
 
     async def open(self) -> None:
+        """Again is as once."""
+        if self._pool is not None:
+            return
         options = f"{_timeouts(self.seconds.read, self.seconds.lock)} {_BY_KEY}"
         self._pool = AsyncConnectionPool(
             self._conninfo(options), connection_class=PostgresConnection, kwargs={"autocommit": True}, configure=_configure, min_size=1, max_size=self._readers,

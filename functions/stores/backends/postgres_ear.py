@@ -24,6 +24,11 @@ class Ear:
         self._link, self._audience, self._nudge = link, audience, nudge
         self._task: asyncio.Task[None] | None = None
 
+    async def arrive(self) -> bool:
+        """Whether a store may be opened here: not while somebody has the database for itself. Raises psycopg.Error."""
+        (((present,),),) = await self._link.ask(call("be_present"))
+        return bool(present)
+
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="listening")
 
@@ -50,7 +55,7 @@ class Ear:
 
     async def _hear(self) -> None:
         connection = await self._link.connection()
-        _, ((position,),) = await self._link.ask(_LISTEN, call("head"))
+        _, _, ((position,),) = await self._link.ask(_LISTEN, call("be_present"), call("head"))
         await self._audience.reach(position)  # what was committed while nobody heard
         while True:
             async for note in connection.notifies(timeout=QUIET_SECONDS):

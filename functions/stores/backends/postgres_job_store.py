@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from contracts.alerts import Alert
+from contracts.errors import StoreUnavailable
 from contracts.event import Event
 from contracts.folding import Folded
 from contracts.job import Attempt, Job
@@ -22,7 +23,8 @@ from functions.stores.backends import postgres_schedules as schedules
 from functions.stores.backends.postgres_audience import Audience
 from functions.stores.backends.postgres_clock import DatabaseClock
 from functions.stores.backends.postgres_committing import Committing
-from functions.stores.backends.postgres_database import PostgresDatabase
+from functions.stores.backends.postgres_connection import Rows
+from functions.stores.backends.postgres_database import PostgresDatabase, answering
 from functions.stores.backends.postgres_ear import Ear
 from functions.stores.backends.postgres_placing import Placing
 from functions.stores.backends.postgres_search import PostgresSearch
@@ -67,7 +69,7 @@ class PostgresJobStore(Commanding):
         self._workshop = Workshop(check, uniform)
         self._database_clock = DatabaseClock()
         self._clock = clock or self._database_clock
-        self._is_open = False
+        self._is_open = self._is_alone = False
         self._walk = retention.Walk()
         self.search = PostgresSearch(database)
         self._make_parts()
@@ -93,12 +95,14 @@ class PostgresJobStore(Commanding):
         await (migrations.migrate if self._migrate else migrations.check)(self.database)
         await self.database.open()
         try:
+            await self._arrive()
             await self._set_clock()
             deployment, head, counts = await self.database.read(call("deployment"), call("head"), call("counts"))
+            self._workshop.source = self._source_of(deployment)
         except BaseException:
+            await self.ear.stop()
             await self.database.close()
             raise
-        self._workshop.source = deployment[0][0]
         self._audience.begin(head[0][0])
         self.writer.start()
         self.placing.start()
@@ -113,7 +117,22 @@ class PostgresJobStore(Commanding):
         """Learns whose store it is without opening it to write; `close` it."""
         await migrations.check(self.database)
         await self.database.open()
-        self._workshop.source = (await self.database.rows("deployment"))[0][0]
+        self._workshop.source = self._source_of(await self.database.rows("deployment"))
+
+    def keep_alone(self) -> None:
+        """Whoever opens it has taken the database for itself (postgres_alone)."""
+        self._is_alone = True
+
+    async def _arrive(self) -> None:
+        with answering():
+            present = await self.ear.arrive()
+        if not (present or self._is_alone):
+            raise StoreUnavailable(f"{self.database.place} is being mended or filled by somebody; it opens when that has ended")
+
+    def _source_of(self, deployment: Rows) -> str:
+        if not deployment:
+            raise StoreUnavailable(f"{self.database.place} holds a part of a data folder: run `console migrate-data` again, which goes on where it was")
+        return str(deployment[0][0])
 
     async def close(self) -> None:
         if not self._is_open:

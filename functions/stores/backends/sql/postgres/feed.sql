@@ -87,9 +87,6 @@ ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE c.position <
 -- name: forget_cursor
 DELETE FROM observatory.cursors WHERE name = %(name)s;
 
--- name: forget_cursor
-DELETE FROM observatory.cursors WHERE name = %(name)s;
-
 -- name: counts
 -- What is placed, and what is not yet.
 SELECT queue, type, status, sum(jobs)::bigint FROM (
@@ -109,3 +106,10 @@ SELECT pg_try_advisory_lock(7041958, 6);
 
 -- name: give_turn
 SELECT pg_advisory_unlock(7041958, 6);
+
+-- name: be_present
+-- Every open store, for as long as its session lives; false while somebody has the database for itself.
+SELECT pg_try_advisory_lock_shared(7041958, 8);
+
+-- name: take_alone
+SELECT pg_try_advisory_lock(7041958, 8);
