@@ -9,7 +9,7 @@ import yaml
 from knative.e2e import cluster, image
 from knative.e2e.access import NAMESPACE
 from knative.e2e.image import Image
-from knative.e2e.kubectl import Kubectl, Object, is_ready, names, wait_until
+from knative.e2e.kubectl import Kubectl, is_ready, names, wait_until
 from knative.e2e.secrets import ensure_secrets
 from knative.e2e.shell import ROOT, run
 from knative.e2e.stages import Progress
@@ -25,7 +25,9 @@ def deploy(progress: Progress, *, tasks: str = "", overlay: str = "") -> None:
     image.load(progress, [ours, example])
     api = cluster.kubectl().within(NAMESPACE)
     with progress.stage("secrets") as stage:
-        api.apply(json.dumps(_namespace()))
+        api.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))
+        if not cluster.is_existing():  # by `label`, for what `apply` sets it takes away again with the next manifest without it
+            api("label", "namespace", NAMESPACE, f"{BREAKABLE}=yes", "--overwrite")
         stage.result = f"{ensure_secrets(api)} made, the rest was there"
     overlay = overlay or os.environ.get("OVERLAY", "kind")
     with progress.stage("manifests", f"knative/overlays/{overlay}") as stage:
@@ -33,11 +35,6 @@ def deploy(progress: Progress, *, tasks: str = "", overlay: str = "") -> None:
         api.apply(documents, timeout=180)
         stage.result = f"{documents.count(chr(10) + 'kind: ')} objects applied"
     wait_until_ready(progress, api)
-
-
-def _namespace() -> Object:
-    labels = {"app.kubernetes.io/part-of": "observatory", **({} if cluster.is_existing() else {BREAKABLE: "yes"})}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
 
 
 def manifests(overlay: str, ours: Image, example: Image) -> str:
