@@ -67,6 +67,17 @@ def test_a_job_goes_through_the_processes_and_every_screen_agrees(system: Proces
 
 
 @servers
+def test_jobs_are_found_by_payload_and_error(system: ProcessesSystem) -> None:
+    lost = system.submit("demo.fail", {"times": 9}, max_attempts=1)
+    kept = system.submit("text.statistics", {"text": "a very peculiar word"})
+    assert (system.ended(lost)["status"], system.ended(kept)["status"]) == ("failed", "succeeded")
+    for query, job in (("error:failing", lost), ("payload.times:9", lost), ("peculiar", kept), ("type:text.statistics%20peculiar", kept)):
+        found = system.request("GET", f"/v1/jobs?q={query}")
+        assert found.status == 200, found.body
+        assert [item["id"] for item in found.json()["items"]] == [job], query
+
+
+@servers
 def test_what_is_due_later_starts_when_it_is_due(system: ProcessesSystem) -> None:
     began = time.monotonic()
     job = system.submit("demo.noop", {}, delay_seconds=1)

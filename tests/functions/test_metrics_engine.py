@@ -13,12 +13,16 @@ from contracts.errors import StoreUnavailable
 from contracts.event import Event
 from contracts.event_types import TICK_TYPE
 from contracts.statistics import Delta, fold
+from contracts.validation import validate_event
 from functions.metrics_engine import follower, service
 from functions.metrics_engine.service import MetricsEngine
+from functions.stores.audit import Audit
+from functions.stores.backends.postgres_job_store import PostgresJobStore
+from functions.stores.backends.postgres_stats_store import PostgresStatsStore
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
 from functions.stores.event_log import EVENT_LOG_CURSOR
-from functions.stores.job_store import STATISTICS_CURSOR
+from functions.stores.job_store import PUBLISH_CURSOR, STATISTICS_CURSOR
 from functions.stores.retention import Retention
 from tests.support.memory_event_log import MemoryEventLog
 from tests.support.stores import mixed_life, run_all, sqlite_store, submit
@@ -392,6 +396,30 @@ async def test_statistics_that_come_back_from_elsewhere_count_what_happened_mean
     assert (await jobs.cursors())[STATISTICS_CURSOR] == await jobs.head()
     await MetricsEngine(jobs, stats).catch_up()
     await assert_equal_to_the_log(jobs, stats)
+
+
+@pytest.mark.servers
+async def test_statistics_beside_the_jobs_on_postgresql_change_places_with_another_store(postgres_url: str, tmp_path: Path) -> None:
+    """There and back again, also when retention has dropped meanwhile what they had not counted."""
+    jobs: Any = PostgresJobStore.at(postgres_url, check=validate_event)
+    await jobs.open()
+    try:
+        await jobs.declare_queues([("default", None, None, False)])
+        stats = PostgresStatsStore(jobs)
+        async with sqlite_store(tmp_path / "elsewhere") as other:
+            elsewhere = Elsewhere(SqliteStatsStore(other.database))
+            for here in (stats, elsewhere, stats, elsewhere):
+                await mixed_life(jobs)
+                await MetricsEngine(jobs, here).catch_up()
+                assert (await jobs.cursors())[STATISTICS_CURSOR] == await here.cursor() == await jobs.head()
+                assert [str(found) async for found in Audit(jobs, here).differences()] == []
+            await jobs.advance(PUBLISH_CURSOR, await jobs.head())
+            assert (await jobs.prune(Retention({}, most_ended=1))).jobs > 10
+            assert await stats.cursor() < await jobs.dropped()
+        await MetricsEngine(jobs, stats).catch_up()
+        assert [str(found) async for found in Audit(jobs, stats).differences()] == []
+    finally:
+        await jobs.close()
 
 
 async def test_a_known_event_that_rings_again_finds_it_too(

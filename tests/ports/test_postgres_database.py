@@ -95,19 +95,19 @@ def test_a_url_that_cannot_be_read_says_so_without_its_password() -> None:
 
 # ---- plans ------------------------------------------------------------------------------------------------------
 
-SAMPLE = 20_000
-_FILL = f"""
-    INSERT INTO observatory.jobs ({{columns}}) SELECT {{columns}} FROM (
+SIZES = (20_000, 1_000_000)
+_FILL = """
+    INSERT INTO observatory.jobs ({columns}) SELECT {columns} FROM (
         SELECT gen_random_uuid() AS id, 'demo.noop' AS type, 1 AS task_version, 'default' AS queue, n %% 10 AS priority,
             CASE WHEN n %% 100 = 0 THEN 'queued' WHEN n %% 100 = 1 THEN 'scheduled' WHEN n %% 100 = 2 THEN 'running' ELSE 'succeeded' END AS status,
-            '{{{{}}}}' AS payload, 5 AS max_attempts, 5 AS attempts_allowed, 60 AS timeout_seconds, n AS created_at, '{{{{}}}}' AS backoff, 'anna' AS actor,
+            '{{}}' AS payload, 5 AS max_attempts, 5 AS attempts_allowed, 60 AS timeout_seconds, n AS created_at, '{{}}' AS backoff, 'anna' AS actor,
             gen_random_uuid() AS root_id, 'cancel' AS on_parent_failure, NULL AS result, NULL AS error, 1 AS attempt, CASE WHEN n %% 100 = 1 THEN 0 ELSE 1 END
             AS lease_token, CASE WHEN n %% 100 = 2 THEN n END::bigint AS lease_until, 'w' AS worker, NULL::bigint AS cancel_requested_at, NULL AS cancel_actor,
             NULL AS cancel_reason, NULL AS progress, '[]' AS tags, CASE WHEN n %% 50 = 0 THEN n::text END AS unique_key, NULL::uuid AS parent_id,
             '[]' AS depends_on, 0 AS open_parents, NULL AS schedule, NULL AS source, NULL AS source_id, NULL AS traceparent, n AS queued_at,
             CASE WHEN n %% 100 = 1 THEN n END::bigint AS run_at, n AS started_at, CASE WHEN n %% 100 > 2 THEN n END::bigint AS finished_at,
             CASE WHEN n %% 100 < 2 THEN n END::bigint AS expires_at, 4 AS sequence
-        FROM generate_series(1, {SAMPLE}) AS n) AS made"""
+        FROM generate_series(1, {jobs}) AS n) AS made"""
 _FEED = """
     INSERT INTO observatory.events (commit_id, place, stream, sequence, type, time, body)
     SELECT n, e, 'job/' || jobs.id, e + 1, 'dev.observatory.job.queued.v1', n, '{}'
@@ -137,11 +137,12 @@ PLANS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-async def test_statements_find_what_they_need_by_indexes(postgres_url: str) -> None:
+@pytest.mark.parametrize("jobs", SIZES)
+async def test_statements_find_what_they_need_by_indexes(postgres_url: str, jobs: int) -> None:
     """As the server plans by itself, with statistics and without our leaning on it."""
     async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
         columns = STATEMENTS["insert_jobs"].sql.decode().split("(", 1)[1].split(")", 1)[0]
-        await connection.execute(_FILL.format(columns=columns).replace("{{}}", "{}").replace("%%", "%").encode())
+        await connection.execute(_FILL.format(columns=columns, jobs=jobs).replace("{{}}", "{}").replace("%%", "%").encode())
         await connection.execute(_FEED.encode())
         await connection.execute(_PLACED.encode())
         await connection.execute("ANALYZE")

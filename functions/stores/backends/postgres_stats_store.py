@@ -16,7 +16,7 @@ from functions.stores.instances import MOST, Instance
 from functions.stores.job_store import STATISTICS_CURSOR
 from functions.stores.stats_store import Reading
 
-_CURSOR = call("statistics_cursor", name=STATISTICS_CURSOR)
+_CURSOR = call("statistics_cursor")
 
 
 class PostgresStatsStore:
@@ -84,7 +84,8 @@ async def _apply(transaction: Transaction, delta: Delta, after: int, upto: int) 
     if cursor != after:
         return False
     tables.add_delta(transaction, tables.STATISTICS, delta)
-    transaction.add("advance", name=STATISTICS_CURSOR, position=upto)
+    transaction.add("move_statistics_cursor", position=upto)
+    transaction.add("advance", name=STATISTICS_CURSOR, position=upto)  # the copy that retention and the scheduler go by
     return True
 
 

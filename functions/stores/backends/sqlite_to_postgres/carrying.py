@@ -26,7 +26,7 @@ from functions.stores.backends.sqlite_to_postgres.parts import PARTS, SPAN, Part
 SECONDS = 3_600.0  # for the longest statement: an index over everything that was carried
 LOCK_SECONDS = 10.0
 Progress = Callable[[str, int, int], None]
-_OTHERS = ("placed", "unplaced", "statistics_states", "statistics_sums", "statistics_buckets")  # what a living system fills besides
+_OTHERS = ("placed", "unplaced", "statistics_states", "statistics_sums", "statistics_buckets", "statistics_cursor")  # what a living system fills besides
 _EMPTY = "How to empty it: DROP SCHEMA observatory CASCADE (which deletes all that it holds), or name a new database"
 _NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _PLACES = f"""

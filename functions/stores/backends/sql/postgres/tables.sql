@@ -35,7 +35,11 @@ DELETE FROM observatory.{owner}_buckets WHERE minute > %(all_time)s AND minute <
 -- ---- the statistics alone ---------------------------------------------------------------------------------------
 
 -- name: statistics_cursor
-SELECT coalesce((SELECT position FROM observatory.cursors WHERE name = %(name)s), 0);
+SELECT coalesce((SELECT position FROM observatory.statistics_cursor), 0);
+
+-- name: move_statistics_cursor
+INSERT INTO observatory.statistics_cursor (position) VALUES (%(position)s)
+ON CONFLICT (singleton) DO UPDATE SET position = excluded.position;
 
 -- name: lock_statistics
 -- One fold at a time: whoever comes second finds the cursor moved.
@@ -54,7 +58,8 @@ SELECT minute, measure, sum(value)::bigint FROM observatory.statistics_sums
 WHERE minute BETWEEN %(first)s AND %(last)s GROUP BY 1, 2;
 
 -- name: clear_statistics
-WITH states AS (DELETE FROM observatory.statistics_states), sums AS (DELETE FROM observatory.statistics_sums)
+WITH states AS (DELETE FROM observatory.statistics_states), sums AS (DELETE FROM observatory.statistics_sums),
+    cursor AS (DELETE FROM observatory.statistics_cursor)
 DELETE FROM observatory.statistics_buckets;
 
 -- name: note_instance
