@@ -284,6 +284,17 @@ def test_scripts_get_one_frame_as_text_and_its_data_as_json(system: System) -> N
     assert [row["id"] for row in data["data"]["/v1/jobs"]["items"]] == [job_id]
 
 
+def test_one_frame_of_the_dashboard_tells_ages_by_the_servers_clock(system: System) -> None:
+    job_id = system.submit("demo.noop", {})
+    once = [*CONSOLE, "--once", "dashboard", "--size", "140x44"]
+
+    def line() -> str:
+        shown = subprocess.run(once, env={**os.environ, "OBSERVATORY_URL": system.url}, capture_output=True, text=True, timeout=60, check=True).stdout
+        return next(line for line in shown.splitlines() if job_id[-12:] in line)
+
+    wait_until(lambda: " now " not in line(), 30)
+
+
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "screen"}, {"TERM": "vt100"}])
 def test_keys_and_frames_work_on_terminals_with_fewer_colours(system: System, tmp_path: Path, environment: dict[str, str]) -> None:
     with terminal(CONSOLE, OBSERVATORY_URL=system.url, XDG_CONFIG_HOME=str(tmp_path), **environment) as screen:
