@@ -19,7 +19,7 @@ from tests.support.system import System, running_system
 CASES = 20_000
 NOOP = {"type": "demo.noop", "payload": {}}
 SOME = ("list_events", "begin_bulk", "pause_queue", "list_dead_letters")  # one of each kind
-REACHED = (200, 201, 202)
+REACHED = (200, 201, 202, 409)  # 409: it found the job, which a made-up bulk operation had cancelled before
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_20_000_cases(keyed: System, known: Known) -> None:
     assert found.cases >= CASES
     for operation, statuses in found.statuses.items():
         if "letter_id" not in operation:  # there is no dead letter
-            assert set(REACHED) & statuses.keys(), f"{operation} never succeeded: {statuses}"
+            assert set(REACHED) & statuses.keys(), f"{operation} never found anything: {statuses}"
     assert keyed.ended(keyed.submit("demo.noop"), 120)["status"] == "succeeded"
     assert "Traceback" not in keyed.said()
 
