@@ -27,7 +27,8 @@ def show(server: Server, words: str, size: tuple[int, int], *, as_json: bool) ->
 
 async def _show(server: Server, words: str, size: tuple[int, int], as_json: bool) -> int:
     now = time.monotonic()
-    state = State(server.url, environment.name() or server.context, *size, now=now, ticked=now, wall=time.time(), theme=Theme(0), ascii_only=not environment.has_unicode())
+    named, ascii_only = environment.name() or server.context, not environment.has_unicode()
+    state = State(server.url, named, *size, now=now, ticked=now, wall=time.time(), theme=Theme(0), ascii_only=ascii_only)
     async with AsyncClient(server.url, server.key, patience=Patience(0.5, 2.0)) as client:
         if words:
             state = replace(run(state, words)[0])

@@ -69,7 +69,10 @@ def _grown(plan: Plan, period: float, say: Say) -> dict[str, Any]:
         (pages,) = observer.row("SELECT sum(pgsize) FROM dbstat WHERE name IN ('gone', 'gone_by_age')")
         (rows,) = observer.row("SELECT count(*) FROM gone")
         observer.close()
-        parts = {"bytes": sizes, "remembered": remembered, "remembered_bytes": pages / max(rows, 1), "empty_bytes": empty, "dropped": dropped, "there": there, "index_bytes": data_bytes(system.data, "search.db")}
+        parts = {
+            "bytes": sizes, "remembered": remembered, "remembered_bytes": pages / max(rows, 1), "empty_bytes": empty, "dropped": dropped,
+            "there": there, "index_bytes": data_bytes(system.data, "search.db"),
+        }  # fmt: skip
         return _times(report) | parts | {"period_seconds": period}
 
 
