@@ -14,7 +14,8 @@ from contracts.times import from_rfc3339, to_micros
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Checks requests against the catalogue and the declared queues, within the bounds of the settings."""
+    """Checks requests against the catalogue and the declared queues, within the bounds of the settings: who asks for a longer
+    timeout is refused; who asks for none gets the type's own, up to that bound."""
 
     catalogue: Catalogue
     queues: Collection[str]
@@ -31,7 +32,7 @@ class Intake:
         self.check_payload(task.type, payload)
         queue = document.get("queue", task.queue)
         self.check_queue(queue)
-        timeout = document.get("timeout_seconds", task.timeout_seconds)
+        timeout = document.get("timeout_seconds", min(task.timeout_seconds, self.timeout_seconds_max))
         self.check_timeout(timeout)
         delay = document.get("delay_seconds")
         return JobRequest(

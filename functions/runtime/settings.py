@@ -48,7 +48,7 @@ class Settings:
     wait_seconds: float = 60.0
     """The most that `?wait=` may ask for."""
     timeout_seconds_max: float = 86_400.0
-    """The longest `timeout_seconds` that a job may ask for."""
+    """The longest `timeout_seconds` that a job may ask for; it bounds a type's own, too."""
     payload_bytes: int = 262_144
     """The largest payload."""
     body_bytes: int = 6_000_000
