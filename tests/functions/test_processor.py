@@ -87,7 +87,7 @@ def make(store: SqliteJobStore, pool: PlayedPool, **options: Any) -> Processor:
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.002)
 
@@ -104,7 +104,7 @@ def end(processor: Processor, pool: PlayedPool, *outcomes: Outcome) -> None:
 
 
 async def ended(store: SqliteJobStore, *job_ids: str) -> list[str]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while {"queued", "running"} & set(await states(store, *job_ids)):
             await asyncio.sleep(0.002)
     return await states(store, *job_ids)
@@ -233,7 +233,7 @@ async def test_jobs_that_the_pool_cannot_take_go_back_uncounted(
 
 
 async def in_state(store: SqliteJobStore, job_id: str, state: str) -> Job:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (job := await store.job(job_id)).status != state or not job.lease_token:
             await asyncio.sleep(0.002)
     return job
@@ -313,7 +313,7 @@ class TestPatience:
         processor = make(store, pool, patience_seconds=0.05)
         await processor.start()
         job_id = await one(store)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await processor.handle("processor-default", [queued(store, job_id)]) == [200]
         await until(lambda: pool.got)
         end(processor, pool, outcome(pool.got[0]))

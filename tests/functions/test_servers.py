@@ -1,9 +1,12 @@
 """`make servers`: finds, starts and stops real servers, each alone and without touching others."""
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -81,6 +84,27 @@ def test_a_port_that_somebody_took_meanwhile_is_replaced(tmp_path: Path) -> None
     assert place.port("redis") == kept
 
 
+def test_ports_are_none_that_a_connection_may_be_given(tmp_path: Path) -> None:
+    """A client that keeps trying a port of these while nobody listens there could else be connected to itself, and hold it."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = [Place(tmp_path, {}).port("redis", f"{number}_port") for number in range(50)]
+    assert min(ports) >= 10_000 and max(ports) < lowest
+
+
+def test_a_port_that_a_process_beside_the_server_holds_stays(tmp_path: Path) -> None:
+    place = Place(tmp_path, {})
+    port = place.port("rabbitmq", "names_port")
+    beside = spawn(["sleep", "100"], tmp_path / "log", environment=os.environ)
+    place.remember("rabbitmq-names", process=beside.as_json())
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", port))
+        place.renew_ports("rabbitmq")
+        assert place.port("rabbitmq", "names_port") == port
+        beside.stop()
+        place.renew_ports("rabbitmq")
+        assert place.port("rabbitmq", "names_port") != port
+
+
 def test_stopping_where_nothing_runs_says_so(tmp_path: Path) -> None:
     done = command(tmp_path, "stop")
     assert (done.returncode, done.stdout) == (0, "No server of this data folder runs.\n")
@@ -120,6 +144,14 @@ def test_docker_and_the_cluster_run_the_same_versions() -> None:
 # ---- real ones --------------------------------------------------------------------------------------------------
 
 
+def environments() -> Iterator[tuple[str, str]]:
+    """Of every process: its id, and the environment that it was started with."""
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and process.name != str(os.getpid()):
+            with contextlib.suppress(OSError):
+                yield process.name, (process / "environ").read_text(errors="replace")
+
+
 @pytest.mark.servers
 @pytest.mark.parametrize("name", NAMES)
 def test_a_server_starts_once_answers_keeps_its_data_folder_and_leaves_nothing_behind(name: str) -> None:
@@ -135,6 +167,14 @@ def test_a_server_starts_once_answers_keeps_its_data_folder_and_leaves_nothing_b
         again.start([name])
         assert again.url(name) == url
         assert read_urls(servers.place.path.parent)[f"OBSERVATORY_{name.upper()}_URL"] == url
+        names = servers.place.port(name, "names_port") if name == "rabbitmq" else None
+        process = again.running(name)
+        assert process is not None
+        process.stop(signal.SIGKILL)  # its name service lives on, and is used again
+        again.start([name])
+        assert again.url(name) == url and (names is None or servers.place.port(name, "names_port") == names)
         living = [process for each in (*NAMES, "rabbitmq-names") if (process := again.running(each)) is not None]
+        folder = str(servers.place.path)
     assert living
+    assert wait_until(lambda: not [pid for pid, environment in environments() if folder in environment], 20), "daemons are left behind"
     assert not any(process.is_alive for process in living)

@@ -69,7 +69,7 @@ class Recorder:
         return [each.id for name, each in self.got if trigger in (None, name)]
 
 
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Waits for a condition; fails when it does not come true."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not condition():
@@ -77,7 +77,7 @@ async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
         await asyncio.sleep(0.002)
 
 
-async def settled(broker: Broker, triggers: Sequence[Trigger], events: Sequence[Event], seconds: float = 20.0) -> None:
+async def settled(broker: Broker, triggers: Sequence[Trigger], events: Sequence[Event], seconds: float = 60.0) -> None:
     """Returns once each of these events is confirmed, and is done with at each of these Triggers that it matches."""
     owed = {each.name: sum(each.matches(sent) for sent in events) for each in triggers}
 

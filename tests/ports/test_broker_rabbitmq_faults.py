@@ -14,7 +14,7 @@ from contracts.errors import BrokerUnavailable
 from contracts.event import Event
 from eventing.brokers.rabbitmq import RabbitBroker
 from eventing.brokers.rabbitmq.watch import RabbitWatch
-from functions.runtime.servers.rabbitmq import RabbitmqServer
+from functions.runtime.servers.rabbitmq import NODE, RabbitmqServer
 from functions.runtime.servers.servers import Servers
 from tests.ports.broker_suite import Recorder, event, trigger, until
 from tests.support.servers import own_servers
@@ -39,6 +39,10 @@ class Running:
         self.sent: list[Event] = []
 
     async def publish(self, first: int, last: int, pause: float = 0.0) -> None:
+        async with asyncio.timeout(240):
+            await self._publish(first, last, pause)
+
+    async def _publish(self, first: int, last: int, pause: float) -> None:
         for start in range(first, last + 1, 50):
             events = [event(n, queue="io" if n % 2 else "bulk") for n in range(start, start + 50)]
             while True:
@@ -140,7 +144,7 @@ async def test_whoever_asks_hears_whether_it_answers_and_why_not(servers: Server
     watch = RabbitWatch(servers.url("rabbitmq"))
     refused = RabbitWatch(servers.url("rabbitmq").replace(servers.place.password("rabbitmq"), "wrong"))
     try:
-        assert await watch.program() == f"RabbitMQ {await asyncio.to_thread(version)}"
+        assert await watch.program() == f"RabbitMQ {version()}"
         with pytest.raises(BrokerUnavailable, match=r"^is away: it refuses user and password$"):
             await refused.program()
         await asyncio.to_thread(kill, servers)
@@ -186,6 +190,6 @@ def control(servers: Servers, *words: str) -> None:
         "ERL_EPMD_PORT": str(place.port("rabbitmq", "names_port")),
     }
     program = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
-    command = [str(program if program.exists() else program.name), "-n", f"observatory-{place.port('rabbitmq')}@localhost", *words]
+    command = [str(program if program.exists() else program.name), "-n", NODE, *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr + done.stdout

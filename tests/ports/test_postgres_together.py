@@ -55,7 +55,7 @@ async def pair(opened: Open) -> tuple[JobStore, JobStore]:
     return first, second
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)

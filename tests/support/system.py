@@ -17,7 +17,7 @@ from tests.support.description import check_answer
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 
 
 class System:
@@ -106,7 +106,7 @@ class System:
     def job(self, job_id: str) -> Any:
         return self.request("GET", f"/v1/jobs/{job_id}").json()
 
-    def ended(self, job_id: str, seconds: float = 20.0) -> Any:
+    def ended(self, job_id: str, seconds: float = 60.0) -> Any:
         """The job once it ended."""
         return wait_until(lambda: job if (job := self.job(job_id))["status"] in ("succeeded", "failed", "cancelled") else None, seconds)
 

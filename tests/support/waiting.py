@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     """The first truthy value of `condition`; fails when there is none within `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import random
 import secrets
 import socket
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from functions.runtime.servers.process import Started
 
 FOLDER = "servers"
 ADDRESS = "127.0.0.1"
+LOWEST_PORT = 10_000
+CONNECTIONS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 class Place:
@@ -64,8 +67,10 @@ class Place:
         return int(self.facts(name)[of])
 
     def renew_ports(self, name: str) -> None:
-        """Gives a server that does not run others in place of those that somebody else took meanwhile."""
-        taken = {of: port for of, port in self.facts(name).items() if of.endswith("port") and not _is_free(port)}
+        """Gives a server that does not run others in place of those that somebody else took meanwhile. What a process beside it holds
+        (`names_port`: NAME-names) stays."""
+        ports = {of: port for of, port in self.facts(name).items() if of.endswith("port")}
+        taken = [of for of, port in ports.items() if not _is_free(port) and self.running(f"{name}-{of.removesuffix('_port')}") is None]
         if taken:
             self.remember(name, **{of: _free_port() for of in taken})
 
@@ -107,9 +112,20 @@ class Place:
 
 
 def _free_port() -> int:
-    with socket.socket() as asked:
-        asked.bind((ADDRESS, 0))
-        return int(asked.getsockname()[1])
+    """Below those that the system gives to connections: a client that keeps trying a server that is down is else given that server's own
+    port some day, is then connected to itself, and the server finds its port taken."""
+    for _ in range(1_000):
+        port = random.randrange(LOWEST_PORT, max(_lowest_of_connections(), 2 * LOWEST_PORT))
+        if _is_free(port):
+            return port
+    raise ConfigurationError(f"no port of {ADDRESS} is free for a server")
+
+
+def _lowest_of_connections() -> int:
+    try:
+        return int(CONNECTIONS.read_text().split()[0])
+    except (OSError, ValueError):
+        return 32_768  # Linux's own choice; others begin higher
 
 
 def _is_free(port: int) -> bool:
