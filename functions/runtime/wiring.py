@@ -543,7 +543,8 @@ async def carry_over(settings: Settings, progress: Callable[[str, int, int], Non
     except DataFolderInUse:
         raise DataFolderInUse("the system is running on this data folder; stop it first (make stop), then carry it over") from None
     try:
-        carrier = Carrier(folder.database, PostgresDatabase(settings.postgres_url, application="observatory migrate-data"), progress)
+        database = PostgresDatabase(settings.postgres_url, application="observatory migrate-data")
+        carrier = Carrier(folder.database, database, progress, migrate=settings.migrate)
         report = await (carrier.rehearse() if dry_run else carrier.carry())
         if not dry_run:
             folder.mark_carried_over(f"PostgreSQL at {report.place}")

@@ -120,6 +120,7 @@ async def test_the_new_store_goes_on_where_the_old_one_was(quick_folder: Path, p
         assert store.source == before.source
         head, (last,) = await store.head(), await store.recent_events(1, None, None)
         assert last.position == head
+        assert await stats.cursor() == 0 and [str(found) async for found in Audit(store, stats).differences()] == []  # they are only behind
         assert (await store.tick()).rescued == 2  # whoever had leases is gone
         await store.set_paused("default", False, "anna", None)
         (again,) = await submit(store, 1, payload={"text": NUL}, unique_key="only", keys=("key:k",), fingerprint=b"\x00\xff")  # type: ignore[arg-type]

@@ -65,10 +65,12 @@ class Mark:
 
 
 class Carrier:
-    """From the data file `file`, which nobody uses meanwhile, into `database`. `progress` hears of every batch."""
+    """From the data file `file`, which nobody uses meanwhile, into `database`, whose layout it makes if it may (`migrate`). `progress` hears
+    of every batch."""
 
-    def __init__(self, file: Path, database: PostgresDatabase, progress: Progress) -> None:
+    def __init__(self, file: Path, database: PostgresDatabase, progress: Progress, *, migrate: bool = True) -> None:
         self._file, self._database, self._progress = file, database, progress
+        self._lay_out = migrations.migrate if migrate else migrations.check
 
     async def rehearse(self) -> Report:
         """All checks, and what there would be to do; writes nothing. Raises as `carry`."""
@@ -88,7 +90,7 @@ class Carrier:
         StoreUnavailable, after which another run goes on where this one was."""
         with opened(self._file) as folder, _faults():
             found = folder.found()
-            await migrations.migrate(self._database)
+            await self._lay_out(self._database)
             async with self._target() as connection:
                 mark = await self._mark(connection, folder, found)
                 if mark is None or mark.ended_at is None:
