@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -36,6 +37,21 @@ def test_a_process_is_known_by_its_birth_and_ended_by_its_id(tmp_path: Path) -> 
     assert started.is_alive
     assert started.stop()
     assert not started.is_alive
+
+
+def test_a_process_has_not_ended_before_its_last_thread(tmp_path: Path) -> None:
+    """It holds its ports till then."""
+    end_of_thread = {"x86_64": 60, "aarch64": 93}[platform.machine()]  # the system call exit
+    words = f"import ctypes, threading, time; threading.Thread(target=time.sleep, args=(1.0,)).start(); ctypes.CDLL(None).syscall({end_of_thread}, 0)"
+    log = tmp_path / "log"
+    started = spawn([sys.executable, "-c", words], log, environment=os.environ)
+    assert wait_until(lambda: state(started.pid) == "Z", 20), log.read_text()  # its first thread has ended
+    assert started.is_alive
+    assert wait_until(lambda: not started.is_alive, 20)
+
+
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_a_process_that_will_not_end_is_killed(tmp_path: Path) -> None:

@@ -57,8 +57,8 @@ class Running:
     async def until_everything_arrived(self) -> None:
         wanted = {each.id for each in self.sent}
         odd = {each.id for each in self.sent if each.attribute("queue") == "io"}
-        await until(lambda: self.broker.confirmed == self.sent[-1].position, 60)
-        await until(lambda: wanted <= set(self.worker.ids("all")) and odd <= set(self.worker.ids("io")), 60)
+        await until(lambda: self.broker.confirmed == self.sent[-1].position, 240)
+        await until(lambda: wanted <= set(self.worker.ids("all")) and odd <= set(self.worker.ids("io")), 240)
         assert self.letters.got == []
 
 
@@ -116,9 +116,9 @@ async def test_killed_right_after_its_queues_were_made_it_may_lose_one_which_is_
     await broker.start()
     await asyncio.to_thread(kill, servers)
     await asyncio.to_thread(servers.start, ["rabbitmq"])
-    await until(lambda: broker.room > 0, 60)
+    await until(lambda: broker.room > 0, 240)
     await broker.publish([event(1)])
-    await until(lambda: worker.ids() == ["e-1"] and broker.confirmed == 1, 60)
+    await until(lambda: worker.ids() == ["e-1"] and broker.confirmed == 1, 240)
     await broker.stop(grace_seconds=0.1)
 
 

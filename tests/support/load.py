@@ -55,7 +55,7 @@ class Load:
         """Sends no new ones."""
         self._going.clear()
 
-    def settle(self, seconds: float = 60.0) -> None:
+    def settle(self, seconds: float = 240.0) -> None:
         """Lets every request that is still to be sent again find its answer, and ends the clients."""
         self.rest()
         deadline = time.monotonic() + seconds

@@ -23,7 +23,7 @@ SETTINGS = {
     "OBSERVATORY_TASKS": "tests.support.tasks", "OBSERVATORY_WORKERS": "3", "OBSERVATORY_LEASE_SECONDS": "1.5",
     "OBSERVATORY_RENEW_SECONDS": "0.3", "OBSERVATORY_TICK_SECONDS": "1", "OBSERVATORY_DRAIN_SECONDS": "10",
 }  # fmt: skip
-QUIET_SECONDS = 90.0
+QUIET_SECONDS = 240.0
 _QUIET = """
     SELECT (SELECT count(*) FROM observatory.jobs WHERE status NOT IN ('succeeded', 'failed', 'cancelled')) = 0
        AND (SELECT count(*) FROM observatory.unplaced) = 0
@@ -120,7 +120,7 @@ class Deployment:
             return int(jobs)
         return 0
 
-    def wait_for_jobs(self, more: int, seconds: float = 60.0) -> None:
+    def wait_for_jobs(self, more: int, seconds: float = 240.0) -> None:
         """Returns when so many more jobs were accepted."""
         wanted = self.count() + more
         wait_until(lambda: self.count() >= wanted, seconds)

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import ConfigurationError
-from functions.runtime.servers.process import Started
+from functions.runtime.servers.process import Started, wait_until
 
 FOLDER = "servers"
 ADDRESS = "127.0.0.1"
 LOWEST_PORT = 10_000
+SETTLE_SECONDS = 3.0
 CONNECTIONS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -70,7 +71,9 @@ class Place:
         """Gives a server that does not run others in place of those that somebody else took meanwhile. What a process beside it holds
         (`names_port`: NAME-names) stays."""
         ports = {of: port for of, port in self.facts(name).items() if of.endswith("port")}
-        taken = [of for of, port in ports.items() if not _is_free(port) and self.running(f"{name}-{of.removesuffix('_port')}") is None]
+        others = [of for of in ports if self.running(f"{name}-{of.removesuffix('_port')}") is None]
+        wait_until(lambda: all(_is_free(ports[of]) for of in others), SETTLE_SECONDS)  # what was killed just now lets go of them late
+        taken = [of for of in others if not _is_free(ports[of])]
         if taken:
             self.remember(name, **{of: _free_port() for of in taken})
 

@@ -75,13 +75,14 @@ def spawn(command: Sequence[str], log: Path, *, environment: Mapping[str, str], 
 
 
 def _born(pid: int) -> str | None:
-    """None when there is no such process, or it has ended and nobody has looked yet."""
+    """None when there is no such process, or it has ended and nobody has looked yet. One whose first thread has ended while others are
+    about to still has its files and ports."""
     stat = Path("/proc") / str(pid) / "stat"
     if stat.parent.parent.joinpath("self").exists():
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             return None
-        return None if fields[0] in "ZX" else fields[19]
+        return None if fields[0] in "ZX" and int(fields[17]) <= 1 else fields[19]
     found = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.split(maxsplit=1)
     return None if len(found) < 2 or found[0].startswith("Z") else found[1].strip()
