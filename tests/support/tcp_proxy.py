@@ -95,7 +95,11 @@ class TcpProxy:
         self.connections += 1
         link = self._loop.create_task(self._link(reader, writer))
         self._links.add(link)
-        link.add_done_callback(self._links.discard)
+        link.add_done_callback(lambda done: self._ended(done, writer))
+
+    def _ended(self, link: "asyncio.Task[None]", writer: asyncio.StreamWriter) -> None:
+        self._links.discard(link)
+        writer.transport.abort()  # also of a link that was cut before it took its first step
 
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         others: asyncio.StreamWriter | None = None
