@@ -99,7 +99,10 @@ class Submissions:
         commits: list[int] = []
         store.on_committed(lambda events: commits.append(len(events)))
         assert len(set(await submitted(store, *[request(payload={"n": n}) for n in range(1_000)]))) == 1_000
-        assert commits == [2_000]
+        async with asyncio.timeout(30):
+            while sum(commits) < 2_000:
+                await asyncio.sleep(0.01)
+        assert commits in ([2_000], [1_000, 1_000])  # pages, where a store reads its own commit because it heard of it from the others first
 
     async def test_many_writers_at_once_lose_nothing(self, store: JobStore) -> None:
         answers = await asyncio.gather(*(store.submit([request(payload={"n": n})]) for n in range(200)))
