@@ -37,9 +37,9 @@ def machine(request: pytest.FixtureRequest) -> type[ScheduleMachine]:
     return PostgresSchedules
 
 
-def _fewer(usual: settings, machine: type[ScheduleMachine]) -> settings:
+def _fewer(usual: settings, machine: type[ScheduleMachine], part: int = 3) -> settings:
     """Over a server each step is a few round trips."""
-    return usual if machine is SqliteSchedules else settings(usual, max_examples=usual.max_examples // 3)
+    return usual if machine is SqliteSchedules else settings(usual, max_examples=usual.max_examples // part)
 
 
 def test_any_life_of_schedules_is_the_models(machine: type[ScheduleMachine]) -> None:
@@ -48,7 +48,7 @@ def test_any_life_of_schedules_is_the_models(machine: type[ScheduleMachine]) -> 
 
 @pytest.mark.kills
 def test_many_lives_of_schedules_at_random_are_the_models(machine: type[ScheduleMachine]) -> None:
-    run_state_machine_as_test(machine, settings=LONG)
+    run_state_machine_as_test(machine, settings=_fewer(LONG, machine, 6))
 
 
 # ---- planted bugs -----------------------------------------------------------------------------------------------
