@@ -355,7 +355,7 @@ async def test_types_that_are_held_back_wait_for_others_and_have_their_turn(stor
     pool.holds_back = HeldBack(frozenset({"bad.a", "bad.b"}), frozenset({"bad.b"}), 1, 8)
     await submitted(store, *[request(job_type) for job_type in ("bad.a", "bad.b", "bad.a", "demo.noop", "demo.noop", "demo.noop", "demo.noop")])
     processor.ring("default")
-    await until(lambda: pool.got)
+    await until(lambda: len(pool.got) == 5)
     assert [assignment.type for assignment in pool.got] == ["demo.noop"] * 4 + ["bad.a"]  # its turn, though others fill the pool
     end(processor, pool, *[outcome(assignment) for assignment in pool.got])
     await until(lambda: pool.got)
