@@ -75,7 +75,7 @@ test-openapi: .venv/ready-for-tests ## 20,000 requests made up from the OpenAPI 
 	@$(BIN)/python -m pytest -m openapi $(ARGS)
 
 .PHONY: test-servers
-test-servers: .venv/ready-for-tests ## the suites of every port on PostgreSQL, Redis, MongoDB and RabbitMQ; starts them, and needs all of them
+test-servers: .venv/ready-for-tests .venv-celery/ready ## the suites of every port on PostgreSQL, Redis, MongoDB and RabbitMQ; starts them, and needs all of them
 	@OBSERVATORY_TEST_SERVERS=required $(BIN)/python -m pytest -m servers -rs $(ARGS)
 
 .PHONY: test-all

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 QUICK_SECONDS = 0.005  # types that take longer go to a worker one at a time
 MOST_HELD = 256
+MOST_PARKED = 2 * MOST_HELD  # jobs that wait for their type's turn and take no other's room
 AHEAD_SECONDS = 0.05  # how much quick work to claim ahead of each worker
 KILL_SHARE = 20  # a type that kills its workers waits so many times what a kill cost
 ACQUITTED_AFTER = 3

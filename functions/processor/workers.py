@@ -6,17 +6,19 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 
 from contracts import strict_json
 from contracts.catalogue import Catalogue
 from contracts.errors import ConfigurationError, Draining, LeaseLost
 from contracts.log_fields import about
 from functions.processor.assignments import Assignment, Outcome
+from functions.processor.dealing import Deal
+from functions.processor.deaths import how_it_ended
 from functions.processor.masking import Masker
-from functions.processor.pace import HeldBack, Pace
+from functions.processor.pace import MOST_PARKED, HeldBack, Pace
 from functions.processor.worker_link import Held, Record, StarterLink, WorkerLink, parse
 
 __all__ = ["Assignment", "Outcome", "WorkerPool"]
@@ -28,14 +30,11 @@ TRACE_SECONDS = 0.03
 TRACE_SIGNAL = signal.SIGUSR2  # as in worker_process.py
 START_SECONDS = 60.0
 REVIVE_SECONDS = 1.0
-MOST_IN_A_BATCH = 128
-BATCH_SECONDS = 0.025
 _QUICK_LOOK_SECONDS, _LOOK_SECONDS = 0.005, 0.05
 
 log = logging.getLogger("observatory.processor.workers")
 
 Progress = dict[str, Any]
-Place = Literal["placed", "no worker", "parked"]
 
 
 class WorkerPool:
@@ -130,7 +129,7 @@ class WorkerPool:
         parked = sum(map(len, self._parked.values()))
         capacity = self._pace.capacity(free)
         retiring = sum(len(worker.outstanding) for worker in self._workers if worker.retiring)  # they take no worker's place
-        return max(0, capacity - len(self._held) + retiring + min(parked, 2 * capacity))
+        return max(0, capacity - len(self._held) + retiring + min(parked, MOST_PARKED))
 
     def held_back(self) -> HeldBack:
         """The task types of which it wants no more now: they always fail at once, or kill their workers."""
@@ -371,7 +370,7 @@ class WorkerPool:
     def _hand_out(self) -> None:
         if not (self._backlog or self._parked) or self._drained is not None:
             return
-        deal = _Deal(self._pace, self._workers, time.monotonic())
+        deal = Deal(self._pace, self._workers, time.monotonic())
         for task_type, waiting in list(self._parked.items()):
             while waiting and deal.place(waiting[0]) == "placed":
                 waiting.popleft()
@@ -483,7 +482,7 @@ class WorkerPool:
         if (said := worker.progress()) is not None and said[0] is held:
             self._tell_progress(held, said[1], now, final=True)
         output, trace = worker.output()
-        kind, error = _killed(why, held, status, trace)
+        kind, error = how_it_ended(why, held, status, trace, CANCEL_GRACE_SECONDS)
         self._note(held, kind, begun + self._clock() - _micros(), error=error, ran_micros=ran, output=output, worker=worker.name)
 
     def _end_unbegun(self, held: Held, kind: str, error_type: str, message: str) -> None:
@@ -618,68 +617,6 @@ class WorkerPool:
         task.add_done_callback(self._tasks.discard)
 
 
-class _Deal:
-    """Deals waiting jobs to the workers that can take some now: quick ones in batches, others alone."""
-
-    def __init__(self, pace: Pace, workers: Iterable[WorkerLink], now: float) -> None:
-        self.batches: dict[WorkerLink, list[Held]] = {}
-        self._pace = pace
-        self._now = now
-        open_workers = [worker for worker in workers if worker.usable and not worker.alone]
-        self._idle = [worker for worker in open_workers if not worker.outstanding]
-        self._open = [worker for worker in open_workers if worker.load_seconds < BATCH_SECONDS / 2]
-        self._running = {held.assignment.type for w in workers if w.alone for held in w.outstanding.values() if held.suspect}
-
-    def place(self, held: Held) -> Place:
-        """Gives a job to a worker, if one can take it now and it is its type's turn."""
-        task_type = held.assignment.type
-        held.suspect = self._pace.is_suspect(task_type)
-        if held.suspect:
-            return self._place_suspect(held, task_type)
-        if not self._pace.may_begin(task_type, self._now):
-            return "parked"
-        return self._place_quick(held, task_type) if self._pace.is_quick(task_type) else self._place_alone(held)
-
-    def _place_quick(self, held: Held, task_type: str) -> Place:
-        if not self._open:
-            return "no worker"
-        worker = min(self._open, key=_load)
-        batch = self.batches.setdefault(worker, [])
-        batch.append(held)
-        self._pace.begins(task_type)
-        worker.load_seconds += self._pace.expected_seconds(task_type)
-        if self._idle and worker in self._idle:
-            self._idle.remove(worker)
-        if worker.load_seconds >= BATCH_SECONDS or len(batch) + len(worker.outstanding) >= MOST_IN_A_BATCH:
-            self._open.remove(worker)
-        return "placed"
-
-    def _place_suspect(self, held: Held, task_type: str) -> Place:
-        if task_type in self._running or not self._pace.may_begin(task_type, self._now):
-            return "parked"
-        if not self._idle:
-            if self._open:
-                self._open.remove(min(self._open, key=_load))  # it runs dry in a moment, and is then free for this one
-            return "parked"
-        self._running.add(task_type)
-        return self._place_alone(held)
-
-    def _place_alone(self, held: Held) -> Place:
-        if not self._idle:
-            return "no worker"
-        worker = self._idle.pop()
-        if worker in self._open:
-            self._open.remove(worker)
-        worker.alone = True
-        self.batches[worker] = [held]
-        self._pace.begins(held.assignment.type)
-        return "placed"
-
-
-def _load(worker: WorkerLink) -> float:
-    return worker.load_seconds
-
-
 def _micros() -> int:
     return time.monotonic_ns() // 1000
 
@@ -694,32 +631,3 @@ def _has_ended(worker: WorkerLink) -> bool:
     except ProcessLookupError:
         return True
     return False
-
-
-def _killed(why: str | None, held: Held, status: int, trace: str | None) -> tuple[str, dict[str, Any]]:
-    """Kind and error of an attempt whose worker died, by our hand (`why`) or not."""
-    if why == "timed_out":
-        text = f"the handler ran longer than its timeout of {held.assignment.timeout_seconds:g} s and was killed"
-        return "timed_out", {"type": "TimedOut", "message": text, "traceback": _where(trace)}
-    if why == "cancelled":
-        text = f"the handler did not end within {CANCEL_GRACE_SECONDS:g} s of the cancel and was killed"
-        return "cancelled", {"type": "JobCancelled", "message": text, "traceback": None}
-    return "worker_died", {"type": "WorkerDied", "message": _how_it_died(status), "traceback": None}
-
-
-def _how_it_died(status: int) -> str:
-    if os.WIFEXITED(status):
-        return f"the handler ended its worker process with exit code {os.WEXITSTATUS(status)}"
-    number = os.WTERMSIG(status)
-    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-    hint = " (by hand, or by the system because memory ran out)" if number == signal.SIGKILL else ""
-    return f"the worker process was killed by {name}{hint} while the handler ran"
-
-
-def _where(trace: str | None) -> str | None:
-    """The stack of the thread that was running, in a trace that faulthandler wrote."""
-    if not trace:
-        return None
-    lines = trace.splitlines()
-    start = next((i for i, line in enumerate(lines) if line.startswith("Current thread")), 0)
-    return "\n".join(line for line in lines[start:] if "functions/processor/" not in line or "/tasks/" in line)

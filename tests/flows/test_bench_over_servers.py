@@ -19,7 +19,7 @@ def bench(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[s
 
 
 @pytest.mark.servers
-@pytest.mark.skipif(not PYTHON.exists(), reason="Celery is not here: `make bench PROFILE=servers` installs it")
+@pytest.mark.skipif(not PYTHON.exists(), reason="Celery is not here: `make test-servers` installs it")
 def test_both_are_measured_at_the_same_batch_and_everything_is_stopped(tmp_path: Path) -> None:
     with server_folder("rabbitmq") as folder:
         done = bench("--jobs", "500", "--rounds", "1", "--only", "batches-500", "--folder", str(folder), "--json", str(tmp_path / "found.json"))

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from contracts.errors import ConfigurationError, Draining, LeaseLost
-from functions.processor import workers
+from functions.processor import pace, workers
 from functions.processor.workers import Assignment, Outcome, WorkerPool
 
 TASKS = "tests.functions.worker_pool_tasks"
@@ -522,6 +522,23 @@ async def test_a_drain_lets_running_handlers_end_and_gives_the_rest_back(tmp_pat
         with pytest.raises(Draining):
             watched.submit("late", "pool.echo")
         assert not (tmp_path / "ledger").exists()
+
+
+async def test_jobs_of_a_type_that_always_fails_wait_for_its_turn_and_a_drain_gives_them_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "OTHERS_SECONDS", 60.0)  # somebody else was there just now, however slow the machine is
+    async with running(1) as watched:
+        assert (await watched.run("pool.echo")).kind == "succeeded"
+        names = [f"bad-{number}" for number in range(60)]
+        for name in names:
+            watched.submit(name, "pool.raise", {"kind": "value"})
+        await watched.until(lambda: sum(name == job_id for job_id, _ in watched.outcomes for name in names) >= pace.FAILURES)
+        assert watched.pool.held_back().types == {"pool.raise"}
+        assert watched.pool.wanted() > 0  # they take no room from others
+        assert (await watched.run("pool.echo")).kind == "succeeded"
+        left = {item.job_id for item in await watched.pool.drain(5)}
+        assert len(left) >= 30
+        assert left == {name for name in names if (name, 1) not in watched.outcomes}
+        assert watched.pool.held() == []
 
 
 async def test_a_drain_kills_what_outlasts_its_grace_and_gives_it_back(watched: Watched, tmp_path: Path) -> None:
