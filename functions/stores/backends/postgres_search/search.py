@@ -1,52 +1,36 @@
 """The search of one deployment: who keeps its index up, and the threads that answer."""
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
 import psycopg
 from psycopg import errors
 
-from contracts.errors import IndexBehind, Overloaded, StoreUnavailable
+from contracts.errors import StoreUnavailable
 from contracts.query import Query
 from functions.stores.backends.postgres_database import PostgresDatabase, words_of
-from functions.stores.backends.postgres_reading import ABOVE_ALL
 from functions.stores.backends.postgres_search.index import PostgresIndexRows
 from functions.stores.backends.postgres_search.jobs import PostgresJobRows
 from functions.stores.backends.postgres_search.link import ThreadLink
+from functions.stores.search.asking import QUERY_SECONDS, Answer, Asking, nothing_hidden
 from functions.stores.search.bits import BLOCK
 from functions.stores.search.entries import Shown
 from functions.stores.search.follower import Follower
-from functions.stores.search.pages import Deadline, Found, Page
+from functions.stores.search.pages import Deadline, Page
 from functions.stores.search.rows import Progress
 
 FORMAT = 1  # raise it when what is indexed changes: an index of another format is made anew
-QUERY_SECONDS = 2.0
-MATCHING_SECONDS = 60.0
 STEP_SECONDS = 60.0
-THREADS = 4
-ASKED_AT_ONCE = 100
-Answer = TypeVar("Answer")
 
 
-class PostgresSearch:
-    """Answers queries over the jobs of `database`, on connections and threads of its own.
-
-    Until `open` it has no index: it looks at the jobs one by one, and refuses to read payloads.
-    """
+class PostgresSearch(Asking):
+    """Answers queries over the jobs of `database`, on connections of its own."""
 
     def __init__(self, database: PostgresDatabase, *, seconds: float = QUERY_SECONDS) -> None:
-        self._database, self._seconds = database, seconds
-        self._shown: Shown | None = None
-        self._made_of = ""
-        self.follower: Follower | None = None
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="search")
-        self._local = threading.local()
+        super().__init__(seconds)
+        self._database = database
         self._links: list[ThreadLink] = []
-        self._asked = 0
 
     async def open(self, shown: Shown, made_of: str, *, follow: bool = True) -> None:
         """Takes part in keeping the index up, unless `follow` is False.
@@ -65,33 +49,10 @@ class PostgresSearch:
             self.follower.start()
 
     async def close(self) -> None:
-        if self.follower is not None:
-            await asyncio.to_thread(self.follower.stop)
-        await asyncio.to_thread(self._pool.shutdown, wait=True)
+        await self._stop()
         for link in self._links:
             link.close()
         self._links.clear()
-
-    async def find(self, query: Query, now: int, before: int, most: int) -> Found:
-        """Jobs with numbers below `before`, newest first. Raises QueryTooSlow, IndexBehind, StoreUnavailable."""
-        return await self._ask(query, self._seconds, now, before, lambda page: page.find(most))
-
-    async def matching(self, query: Query, now: int) -> list[tuple[str, str]]:
-        """(id, status) of every job that fits, newest first, from one snapshot. Raises as `find`, after a minute."""
-        return await self._ask(query, max(self._seconds, MATCHING_SECONDS), now, ABOVE_ALL, lambda page: page.matching())
-
-    async def _ask(self, query: Query, seconds: float, now: int, before: int, what: Callable[[Page], Answer]) -> Answer:
-        if self._shown is None and query.reads_text:
-            raise IndexBehind("the search index is not open yet; try again")
-        if self._asked >= ASKED_AT_ONCE:
-            raise Overloaded(f"{self._asked} queries wait for an answer; try again")
-        self._asked += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._answer, query, seconds, now, before, what)
-        except RuntimeError:  # its threads are gone
-            raise StoreUnavailable("the job store is closed") from None
-        finally:
-            self._asked -= 1
 
     def _answer(self, query: Query, seconds: float, now: int, before: int, what: Callable[[Page], Answer]) -> Answer:
         deadline = Deadline(time.monotonic() + seconds, seconds)
@@ -100,7 +61,7 @@ class PostgresSearch:
             with link.snapshot():
                 index = PostgresIndexRows(link)
                 usable = index if self._made_of and index.made_of() == self._made_of else None  # another's may show more than we may
-                return what(Page(PostgresJobRows(link), usable, query, now, before, self._shown or _nothing_hidden, deadline))
+                return what(Page(PostgresJobRows(link), usable, query, now, before, self._shown or nothing_hidden, deadline))
         except errors.QueryCanceled as error:
             raise deadline.fault() from error
         except (psycopg.Error, OSError) as error:
@@ -136,7 +97,3 @@ class Turn:
                 head, after_newest = self.jobs.head(), self.jobs.next_number()
             self.index.begin(self._made_of, Progress(head, -(-after_newest // BLOCK) if after_newest > 1 else 0))
         return True
-
-
-def _nothing_hidden(job_type: str, payload: object) -> object:
-    return payload

@@ -2,50 +2,34 @@
 
 import asyncio
 import sqlite3
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
-from contracts.errors import IndexBehind, Overloaded, StoreUnavailable
+from contracts.errors import StoreUnavailable
 from contracts.query import Query
 from functions.stores.backends.sqlite_database import SqliteDatabase
 from functions.stores.backends.sqlite_search import index as file
 from functions.stores.backends.sqlite_search.index import SqliteIndexRows
 from functions.stores.backends.sqlite_search.jobs import SqliteJobRows, newest
+from functions.stores.search.asking import QUERY_SECONDS, Answer, Asking, nothing_hidden
 from functions.stores.search.bits import BLOCK
 from functions.stores.search.entries import Shown
 from functions.stores.search.follower import Follower
 from functions.stores.search.pages import Deadline, Found, Page
 from functions.stores.search.rows import Progress
 
-Answer = TypeVar("Answer")
 FILE = "search.db"
-ABOVE_ALL = 1 << 62
-QUERY_SECONDS = 2.0
-MATCHING_SECONDS = 60.0  # of all that fit, instead of a page
-THREADS = 4
-ASKED_AT_ONCE = 100
 STEPS_A_LOOK = 20_000  # of SQLite's machine, between two looks at the clock
 
 
-class SqliteSearch:
-    """Answers queries over the jobs of `database`, on connections and threads of its own.
-
-    Until `open` it has no index: it looks at the jobs one by one, and refuses to read payloads.
-    """
+class SqliteSearch(Asking):
+    """Answers queries over the jobs of `database`, on connections of its own."""
 
     def __init__(self, database: SqliteDatabase, *, seconds: float = QUERY_SECONDS) -> None:
-        self._database, self._seconds = database, seconds
+        super().__init__(seconds)
+        self._database = database
         self.path = database.path.parent / FILE
-        self._shown: Shown | None = None
-        self.follower: Follower | None = None
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="search")
-        self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
-        self._asked = 0
-        self._made_of = ""
 
     async def open(self, shown: Shown, made_of: str, *, follow: bool = True) -> None:
         """Opens the index, and starts to keep it up unless `follow` is False.
@@ -78,9 +62,7 @@ class SqliteSearch:
         self.follower = Follower(jobs, SqliteIndexRows(index), shown, close)
 
     async def close(self) -> None:
-        if self.follower is not None:
-            await asyncio.to_thread(self.follower.stop)
-        self._pool.shutdown(wait=True)
+        await self._stop()
         for connection in self._connections:
             connection.close()
         self._connections.clear()
@@ -89,22 +71,7 @@ class SqliteSearch:
         """Jobs with numbers below `before`, newest first. Raises QueryTooSlow, IndexBehind, StoreUnavailable."""
         if query.is_everything:
             return await self._database.read(lambda jobs: Found(newest(jobs, before, most), *[SqliteJobRows(jobs).head()] * 2))
-        return await self._ask(query, self._seconds, now, before, lambda page: page.find(most))
-
-    async def matching(self, query: Query, now: int) -> list[tuple[str, str]]:
-        """(id, status) of every job that fits, newest first, from one snapshot. Raises as `find`, after a minute."""
-        return await self._ask(query, max(self._seconds, MATCHING_SECONDS), now, ABOVE_ALL, lambda page: page.matching())
-
-    async def _ask(self, query: Query, seconds: float, now: int, before: int, what: Callable[[Page], Answer]) -> Answer:
-        if self._shown is None and query.reads_text:
-            raise IndexBehind("the search index is not open yet; try again")
-        if self._asked >= ASKED_AT_ONCE:
-            raise Overloaded(f"{self._asked} queries wait for an answer; try again")
-        self._asked += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._answer, query, seconds, now, before, what)
-        finally:
-            self._asked -= 1
+        return await super().find(query, now, before, most)
 
     def _answer(self, query: Query, seconds: float, now: int, before: int, what: Callable[[Page], Answer]) -> Answer:
         deadline = Deadline(time.monotonic() + seconds, seconds)
@@ -112,7 +79,7 @@ class SqliteSearch:
             jobs, index = self._own_connections()
             with _Reading([connection for connection in (index, jobs) if connection is not None], deadline.passed):
                 rows = SqliteIndexRows(index) if index is not None else None
-                return what(Page(SqliteJobRows(jobs), rows, query, now, before, self._shown or _nothing_hidden, deadline))
+                return what(Page(SqliteJobRows(jobs), rows, query, now, before, self._shown or nothing_hidden, deadline))
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
                 raise deadline.fault() from error
@@ -130,10 +97,6 @@ class SqliteSearch:
     def _kept(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         self._connections.append(connection)
         return connection
-
-
-def _nothing_hidden(job_type: str, payload: object) -> object:
-    return payload
 
 
 class _Reading:
