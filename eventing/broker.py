@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from contracts.errors import ObservatoryError
 from contracts.event import Event
 from eventing.publisher import Publisher
 
@@ -12,6 +13,9 @@ Subscriber = Callable[[str, Sequence[Event]], Awaitable[Sequence[int]]]
 
 2xx took it; 5xx, 404, 408, 409, 429 and any exception ask for another try; other answers drop the event.
 """
+
+Refuse = Callable[[str, ObservatoryError, dict[str, str], bytes], Awaitable[None]]
+"""Keeps bytes that are no event, with the name of the Trigger that got them. Raises Passing when it cannot now."""
 
 
 @dataclass(slots=True)

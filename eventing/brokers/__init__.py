@@ -1,1 +1,1 @@
-"""The brokers, one technology a file. Only the wiring imports them."""
+"""The brokers, one technology a file. Only `functions/runtime/adapters.py` imports them."""

@@ -82,9 +82,9 @@ def carry_over(data: str | None, progress: Callable[[str, int, int], None], *, d
     import asyncio
     from dataclasses import replace
 
-    from functions.runtime import wiring
+    from functions.runtime import at_rest
 
-    return asyncio.run(wiring.carry_over(replace(_settings(None), **({"data": data} if data else {})), progress, dry_run=dry_run))
+    return asyncio.run(at_rest.carry_over(replace(_settings(None), **({"data": data} if data else {})), progress, dry_run=dry_run))
 
 
 async def submit_within(

@@ -1,4 +1,4 @@
-"""How the scheduler rings again for what a broker forgot."""
+"""The bells of the scheduler: how it rings again for what a broker forgot."""
 
 import logging
 from collections.abc import Callable
@@ -48,3 +48,17 @@ class PublishedBell:
             await self._publisher.publish([self._redact(event) for event in events])
         except Passing as error:  # the next tick rings again
             log.warning("nobody can be rung: %s", error, extra=about("bell.waiting"))
+
+
+class SilentBell:
+    """For a scheduler alone with the embedded store: nobody else is there to hear. What it commits stays past the
+    publish cursor, and the next full start rings it."""
+
+    def ring_relay(self) -> None:
+        return None
+
+    async def ring_queue(self, queue: str, depth: int) -> None:
+        return None
+
+    async def ring_readers(self) -> None:
+        return None

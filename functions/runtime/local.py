@@ -16,11 +16,13 @@ from typing import Any
 STARTED = time.monotonic()
 
 from contracts.errors import ConfigurationError, DataFolderInUse, ObservatoryError  # noqa: E402 - the clock starts before the imports
+from functions.runtime import adapters  # noqa: E402
 from functions.runtime import settings as settings_module  # noqa: E402
 from functions.runtime.access import require_keys_or_loopback  # noqa: E402
+from functions.runtime.parts import Parts  # noqa: E402
 from functions.runtime.settings import Settings  # noqa: E402
 from functions.runtime.telling import Teller  # noqa: E402
-from functions.runtime.wiring import Parts, host  # noqa: E402
+from functions.runtime.wiring import Services, host  # noqa: E402
 
 log = logging.getLogger("observatory.local")
 
@@ -47,6 +49,7 @@ class LocalSystem:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.parts = Parts(settings, hosted=True)
+        self.services = Services(self.parts)
         self.rescued = 0
         self.address = ""
         self._socket: socket.socket | None = None
@@ -67,15 +70,15 @@ class LocalSystem:
         self.parts.folder.describe({"url": self.address})
 
     async def start(self) -> None:
-        host(self.parts)
+        host(self.services)
         self.store = await self.parts.job_store()
-        pool = asyncio.create_task(self.parts.pool())  # the worker processes start while the rest does
+        pool = asyncio.create_task(self.services.pool())  # the worker processes start while the rest does
         self.counts = dict(self.parts.recovered.counts if self.parts.recovered else {})
         self.rescued = await self._rescue()
         application = await asyncio.to_thread(_application)
         await pool
-        self.processor = await self.parts.processor()
-        self.metrics_engine = await self.parts.metrics_engine()
+        self.processor = await self.services.processor()
+        self.metrics_engine = await self.services.metrics_engine()
         await self._start_delivery()
         await self._start_time()
         await self.parts.open_search()
@@ -87,7 +90,7 @@ class LocalSystem:
 
         if not self.settings.reload:
             return None
-        reloader = Reloader(await self.parts.pool(), self._take_over)
+        reloader = Reloader(await self.services.pool(), self._take_over)
         await reloader.begin()
         return asyncio.create_task(reloader.run(), name="reloading")
 
@@ -101,7 +104,7 @@ class LocalSystem:
         await self.store.remember_secrets(secret_schemas(catalogue))  # before any job comes that has them
         known.take(catalogue)
         await self.parts.open_search()  # made anew when other parts are secret now
-        await (await self.parts.scheduler()).declare()
+        await (await self.services.scheduler()).declare()
         return words
 
     async def _rescue(self) -> int:
@@ -114,12 +117,10 @@ class LocalSystem:
                 return rescued
 
     async def _start_delivery(self) -> None:
-        from eventing.brokers.embedded import EmbeddedBroker
-        from eventing.triggers import load_triggers
         from functions.runtime.relay import Relay
 
-        dead_letter = await self.parts.dead_letter()
-        triggers = load_triggers(self.settings.trigger_files)
+        dead_letter = await self.services.dead_letter()
+        triggers = self.parts.triggers()
         own = {trigger.subscriber.service or "" for trigger in triggers if (trigger.subscriber.service or "").startswith("processor")}
         subscribers = {
             **dict.fromkeys(own, self.processor.handle),  # `processor`, and those of queues with a Service of their own on the cluster
@@ -130,7 +131,7 @@ class LocalSystem:
         async def feed(after: int, limit: int) -> list[Any]:
             return [redact(event) for event in await self.store.feed(after, limit)]
 
-        self.broker = EmbeddedBroker(triggers, subscribers, feed=feed)
+        self.broker = adapters.embedded_broker(triggers, subscribers, feed)
         dead_letter.deliver = self.broker.deliver_alone
         await self.broker.start()
         self.relay = Relay(self.store, self.broker, redact)
@@ -140,12 +141,12 @@ class LocalSystem:
         from functions.runtime.timer import Timer
 
         self.parts.keep_bell(LocalBell(self.relay, self.processor, self.metrics_engine))
-        scheduler = await self.parts.scheduler()
+        scheduler = await self.services.scheduler()
         self.timer = Timer(scheduler.tick, self.store.now, self.settings.tick_seconds)
         self.store.on_committed(self.timer.committed)
         self.timer.start((await scheduler.tick()).next_due_at)
-        self.resuming = asyncio.create_task((await self.parts.gateway()).bulk.resume(), name="bulk")
-        self.sweeping = asyncio.create_task((await self.parts.sweeper()).sweep_on(self.settings.tick_seconds), name="retention")
+        self.resuming = asyncio.create_task((await self.services.gateway()).bulk.resume(), name="bulk")
+        self.sweeping = asyncio.create_task((await self.services.sweeper()).sweep_on(self.settings.tick_seconds), name="retention")
 
     async def _serve(self, application: Any) -> None:
         from functions.runtime.serving import Serving
@@ -161,8 +162,8 @@ class LocalSystem:
         if self.reloading is not None:
             self.reloading.cancel()
         await self.timer.stop()
-        await (await self.parts.gateway()).drain()
-        await (await self.parts.read_model()).drain()
+        await (await self.services.gateway()).drain()
+        await (await self.services.read_model()).drain()
         self._serving.end()
         await self.processor.drain()
         await self._serving.ended()

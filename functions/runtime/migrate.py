@@ -5,7 +5,7 @@ import sys
 
 from contracts.errors import ObservatoryError
 from functions.runtime import settings as settings_module
-from functions.runtime.wiring import migrate_postgres
+from functions.runtime.at_rest import migrate_postgres
 
 
 def main() -> int:

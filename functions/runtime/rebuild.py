@@ -15,8 +15,8 @@ from contracts.folding import fold_job
 from contracts.schedule import fold_schedule
 from contracts.times import to_rfc3339
 from functions.runtime import settings as settings_module
+from functions.runtime.at_rest import alone, stores_at_rest
 from functions.runtime.settings import Settings
-from functions.runtime.wiring import alone, stores_at_rest
 from functions.stores.audit import Audit, Difference, Progress
 from functions.stores.clock import wall_clock
 from functions.stores.job_store import JobStore

@@ -51,12 +51,22 @@ def test_functions_never_import_each_other(function: str) -> None:
         assert not ours(imports(path), *others), name
 
 
-def test_only_wiring_knows_adapters() -> None:
+def test_stores_and_brokers_are_known_by_their_ports() -> None:
+    """One file chooses adapters for functions that run; besides it, those for stores at rest know some."""
     adapters = ("functions.stores.backends", "eventing.brokers")
-    allowed = {"functions.runtime.wiring", "functions.runtime.local", "functions.runtime.admin"}
+    allowed = {"functions.runtime.adapters", "functions.runtime.at_rest", "functions.runtime.admin"}
     for name, path in modules("functions"):
         if name not in allowed and not name.startswith("functions.stores.backends"):
             assert not ours(imports(path), *adapters), name
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_only_main_is_wired(function: str) -> None:
+    """The rest of a function is handed its parts: it fetches none."""
+    wiring = [f"functions.runtime.{module}" for module in ("wiring", "parts", "adapters", "at_rest", "admin")]
+    for name, path in modules(f"functions/{function}"):
+        if name != f"functions.{function}.main":
+            assert not ours(imports(path), *wiring), name
 
 
 def test_only_settings_read_the_environment() -> None:

@@ -11,7 +11,7 @@ from contracts.event_types import ALERT_RAISED, ALERT_RESOLVED
 from functions.metrics_engine.service import MetricsEngine
 from functions.runtime import alerting
 from functions.runtime.alerting import Watch
-from functions.runtime.wiring import SilentBell
+from functions.runtime.bells import SilentBell
 from functions.scheduler.service import Scheduler
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore

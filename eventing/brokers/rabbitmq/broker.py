@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contracts.errors import ObservatoryError
 from contracts.event import Event
 from contracts.log_fields import about
-from eventing.broker import Subscriber, TriggerStatistics
+from eventing.broker import Refuse, Subscriber, TriggerStatistics
 from eventing.brokers.rabbitmq.connection import parameters
-from eventing.brokers.rabbitmq.consuming import Consuming, Refuse
+from eventing.brokers.rabbitmq.consuming import Consuming
 from eventing.brokers.rabbitmq.publishing import Publishing
 from eventing.brokers.rabbitmq.topology import Topology
 from eventing.brokers.sending import Senders

@@ -11,7 +11,7 @@ from pika.exceptions import AMQPError
 from contracts.errors import ObservatoryError, Refused
 from contracts.event import Event
 from contracts.log_fields import about
-from eventing.broker import TriggerStatistics
+from eventing.broker import Refuse, TriggerStatistics
 from eventing.brokers.courier import Courier
 from eventing.brokers.rabbitmq.connection import Channel, Connection, NoAnswer
 from eventing.brokers.rabbitmq.link import Link
@@ -29,8 +29,6 @@ REFUSE_PAUSE_SECONDS = 2.0
 LEAVE_SECONDS = 60.0
 
 Bury = Callable[[str, Sequence[Event]], Awaitable[None]]
-Refuse = Callable[[str, ObservatoryError, dict[str, str], bytes], Awaitable[None]]
-"""Keeps bytes that are no event, with the name of the Trigger that got them. Raises Passing when it cannot now."""
 
 
 class Reader:

@@ -16,6 +16,7 @@ from urllib.request import urlopen
 from contracts.errors import ConfigurationError, DataFolderInUse, ObservatoryError
 from functions.runtime import settings as settings_module
 from functions.runtime.access import require_keys_or_loopback
+from functions.runtime.adapters import check_urls
 from functions.runtime.data_folder import DataFolder
 from functions.runtime.local import bind, url_host
 from functions.runtime.processes.output import Lines, prefixes
@@ -24,7 +25,6 @@ from functions.runtime.processes.supervisor import Child, Supervisor
 from functions.runtime.processes.telling import Teller
 from functions.runtime.servers.place import read_urls
 from functions.runtime.settings import Settings
-from functions.runtime.wiring import check_urls
 from observability.logs import configure
 
 STARTED = time.monotonic()

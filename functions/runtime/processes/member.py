@@ -14,10 +14,11 @@ from contracts.errors import ConfigurationError, ObservatoryError, Passing
 from contracts.log_fields import about
 from functions.processor.worker_process import die_with_parent
 from functions.runtime import settings as settings_module
+from functions.runtime.parts import Parts
 from functions.runtime.processes.roles import Role, role
 from functions.runtime.processes.supervisor import MISCONFIGURED
 from functions.runtime.serving import Serving
-from functions.runtime.wiring import Parts, host
+from functions.runtime.wiring import Services, host
 from observability.logs import configure
 
 log = logging.getLogger("observatory.processes")
@@ -76,11 +77,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = settings_module.load()
         configure(settings.log_format)
         parts = Parts(settings, hosted=True, whole=False)
-        host(parts)
+        services = Services(parts)
+        host(services)
         import uvloop
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(Member(parts, role(given.role, parts), socket.socket(fileno=given.socket)).run())
+            runner.run(Member(parts, role(given.role, services), socket.socket(fileno=given.socket)).run())
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)
         return MISCONFIGURED

@@ -12,7 +12,7 @@ from contracts.errors import ConfigurationError, ObservatoryError
 from contracts.log_fields import about
 from functions.runtime.entrypoint import Function
 from functions.runtime.processes.roster import BEHIND, FRONT
-from functions.runtime.wiring import Parts
+from functions.runtime.wiring import Services
 
 log = logging.getLogger("observatory.processes")
 Application = Callable[[Any, Any, Any], Awaitable[None]]
@@ -29,14 +29,14 @@ class Role(Protocol):
         """Takes no more, finishes what is in hand."""
 
 
-def role(name: str, parts: Parts) -> Role:
+def role(name: str, services: Services) -> Role:
     """Raises ConfigurationError for a name that is none."""
-    roles: dict[str, Callable[[Parts], Role]] = {
+    roles: dict[str, Callable[[Services], Role]] = {
         FRONT: Front, "processor": ProcessorRole, "metrics-engine": MetricsRole, "scheduler": SchedulerRole, "dead-letter": DeadLetterRole
     }  # fmt: skip
     if name not in roles:
         raise ConfigurationError(f"there is no process {name!r}; there are {', '.join((FRONT, *BEHIND))}")
-    return roles[name](parts)
+    return roles[name](services)
 
 
 def alone(function: Function) -> Application:
@@ -53,13 +53,13 @@ def alone(function: Function) -> Application:
 class Front:
     """Gateway, read model and what people ask of dead letters, on the one port."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, services: Services) -> None:
         from functions.dead_letter.main import app as dead_letter
         from functions.gateway.main import app as gateway
         from functions.read_model.main import app as read_model
         from functions.runtime.hosting import Host
 
-        self._parts, self._functions = parts, (gateway, read_model, dead_letter)
+        self._functions = (gateway, read_model, dead_letter)
         self.application: Application = Host(self._functions, read_model)
 
     async def start(self) -> None:
@@ -72,10 +72,10 @@ class Front:
 
 
 class Behind:
-    """A function behind the broker. `every` is what it does by itself each tick, whatever became of its doorbells."""
+    """A function behind the broker. `_look_once` is what it does by itself each tick, whatever became of its doorbells."""
 
-    def __init__(self, parts: Parts, function: Function) -> None:
-        self._parts, self._function = parts, function
+    def __init__(self, services: Services, function: Function) -> None:
+        self._parts, self._function = services.parts, function
         self.application: Application = alone(function)
         self._broker: Any = None
         self._looking: asyncio.Task[None] | None = None
@@ -119,10 +119,10 @@ class Behind:
 
 
 class ProcessorRole(Behind):
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, services: Services) -> None:
         from functions.processor.main import app
 
-        super().__init__(parts, app)
+        super().__init__(services, app)
 
     def _serves(self, service_name: str) -> bool:
         return service_name == "processor" or service_name.startswith("processor-")  # a queue's own Service
@@ -132,10 +132,10 @@ class ProcessorRole(Behind):
 
 
 class MetricsRole(Behind):
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, services: Services) -> None:
         from functions.metrics_engine.main import app
 
-        super().__init__(parts, app)
+        super().__init__(services, app)
 
     def _look_once(self, service: Any) -> None:
         service.wake()
@@ -144,10 +144,10 @@ class MetricsRole(Behind):
 class DeadLetterRole(Behind):
     """Also POSTs to the Triggers whose subscriber is a URL: somebody has to, and it has little else to do."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, services: Services) -> None:
         from functions.dead_letter.main import app
 
-        super().__init__(parts, app)
+        super().__init__(services, app)
 
     async def _begin(self, service: Any) -> Any:
         return await self._parts.broker({"dead-letter": service.handle}, self._refuser(service), webhooks=True)
@@ -156,10 +156,10 @@ class DeadLetterRole(Behind):
 class SchedulerRole:
     """Keeps time, publishes for all processes, drops what is old, goes on with bulk operations."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, services: Services) -> None:
         from functions.scheduler.main import app
 
-        self._parts, self._function = parts, app
+        self._services, self._parts, self._function = services, services.parts, app
         self.application: Application = alone(app)
         self._broker: Any = None
         self._ends: list[Callable[[], Awaitable[Any]]] = []
@@ -171,7 +171,7 @@ class SchedulerRole:
             await self._begin(store)
         scheduler = await self._function.service()
         self._keep_time(store, scheduler)
-        sweeper = await self._parts.sweeper()
+        sweeper = await self._services.sweeper()
         self._tasks = [
             asyncio.create_task(sweeper.sweep_on(self._parts.settings.tick_seconds), name="retention"),
             asyncio.create_task(self._resume(), name="bulk"),
@@ -200,7 +200,7 @@ class SchedulerRole:
 
     async def _resume(self) -> None:
         """Bulk operations whose process is gone: of two that go on with one, one finds that the other was faster."""
-        bulk = await self._parts.bulk()
+        bulk = await self._services.bulk()
         while True:
             try:
                 await bulk.resume()
