@@ -16,9 +16,11 @@ Snapshot = dict[str, object]
 
 
 class Pool(Protocol):
-    """The worker pool: `sources` are the files that its tasks were made from."""
+    """The worker pool."""
 
-    sources: list[str]
+    @property
+    def sources(self) -> list[str]:
+        """The files that its tasks were made from."""
 
     async def reload(self) -> Catalogue: ...
 

@@ -75,7 +75,7 @@ def test_only_settings_read_the_environment() -> None:
         "functions.runtime.local",  # hands the whole environment over
         "functions.runtime.processes.__main__",  # to the settings, and to the processes that it starts
         "functions.processor.tasks.settings",  # what worker processes read, documented there
-        "functions.processor.workers",  # hands it to the workers
+        "functions.processor.starters",  # hands it to the workers
         "functions.processor.worker_process",
     }
     for name, path in modules("functions"):

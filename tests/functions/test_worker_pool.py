@@ -345,7 +345,7 @@ async def test_when_the_starter_dies_another_takes_its_place(watched: Watched, t
     mark = tmp_path / "mark"
     watched.submit("victim", "pool.sleep", {"seconds": 60, "mark": str(mark)})
     worker = int(await read_when_there(mark, watched))
-    starter = watched.pool._starter
+    starter = watched.pool._starters.current
     assert starter is not None
     starter.process.kill()
     for n in range(20):
@@ -613,7 +613,7 @@ async def test_no_process_outlives_a_stopped_pool(tmp_path: Path) -> None:
         mark = tmp_path / "mark"
         watched.submit("background", "pool.background", {"mark": str(mark)})
         pids = [int(word) for word in (await read_when_there(mark, watched)).split()]
-        starter = watched.pool._starter
+        starter = watched.pool._starters.current
         assert starter is not None
         pids += [starter.process.pid, *(w.pid for w in watched.pool._workers if w.pid)]
         descriptors = len(list(Path("/proc/self/fd").iterdir()))
@@ -636,7 +636,7 @@ async def main(marks):
         pool.submit([Assignment(str(n), 1, 1, 5, kind, "default", payload, 600.0, None, {})])
     while not all(map(written, marks)):
         await asyncio.sleep(0.01)
-    print(pool._starter.process.pid, *(w.pid for w in pool._workers), flush=True)
+    print(pool._starters.current.process.pid, *(w.pid for w in pool._workers), flush=True)
     await asyncio.sleep(600)
 
 def written(mark):
@@ -701,10 +701,10 @@ async def test_reloaded_modules_serve_new_jobs_while_old_attempts_end_on_the_old
     module.write_text(source)
     monkeypatch.syspath_prepend(str(tmp_path))
     watched = Watched()
-    watched.pool._modules.append("reloaded_tasks")
+    watched.pool._starters.modules.append("reloaded_tasks")
     await watched.pool.start()
     try:
-        old = watched.pool._starter
+        old = watched.pool._starters.current
         assert old is not None
         watched.submit("running", "reloaded.version", {"seconds": 0.5})
         module.write_text("this is no Python")
