@@ -19,6 +19,24 @@ class _FunctionCollector:
         yield requests
 
 
+class _SpoolCollector:
+    def __init__(self, letters: dict[str, int]) -> None:
+        self._letters = letters
+
+    def collect(self):  # type: ignore[no-untyped-def]
+        spooled = GaugeMetricFamily("observatory_dead_letters_spooled", "Dead letters in this instance's spool.", labels=["state"])
+        for state, count in self._letters.items():
+            spooled.add_metric([state], count)
+        yield spooled
+
+
+def spool_metrics(waiting: int, damaged: int) -> bytes:
+    """The exposition text of a spool: letters that wait for the job store, and files that cannot be read."""
+    registry = CollectorRegistry()
+    registry.register(_SpoolCollector({"waiting": waiting, "damaged": damaged}))
+    return generate_latest(registry)
+
+
 def function_metrics(name: str, requests: dict[tuple[str, int], int], up_seconds: float) -> bytes:
     """The exposition text of one function's instance."""
     registry = CollectorRegistry()

@@ -2,39 +2,67 @@
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from contracts import validation
-from contracts.errors import BrokerUnavailable, Conflict, ContractViolation, Fault, ObservatoryError, Passing
+from contracts.errors import BrokerUnavailable, Conflict, ContractViolation, Fault, ObservatoryError, Passing, StoreUnavailable
 from contracts.event import Event
 from eventing.outcomes import NO_ANSWER
-from functions.runtime.dead_letters import ADDED, STRUCTURED, Consumer, event_of, letter_of, note_kept, note_not_kept
+from functions.runtime.dead_letters import ADDED, STRUCTURED, event_of, letter_of, note_kept, note_not_kept, note_spooled, reason_of
 from functions.stores.job_store import DeadLetter, JobStore
 
+if TYPE_CHECKING:
+    from functions.dead_letter.carrier import Carrier
+
 TRIES = 3
+TRY_SECONDS = 5.0  # before a letter is spooled; whoever sent it waits longer
+READY_SECONDS = 2.0
 
 
 Deliver = Callable[[str, Event], Awaitable[tuple[int, str]]]
 """Sends an event to one Trigger's subscriber alone; its status and what it said."""
 
 
-class DeadLetterKeeper(Consumer):
-    """The Broker acknowledges this leg even when it fails, so a store that is away is tried again within the request."""
+class DeadLetterKeeper:
+    """The Broker acknowledges this leg even when it fails, so a store that is away is tried again within the request.
 
+    With a `carrier`, which opens the store, letters are spooled then, and this function is ready as long as there is room for them.
+    """
+
+    hosted = False
     figures: Callable[[], Awaitable[bytes]] | None = None  # the system's, as Prometheus text: on a cluster this function alone never sleeps
 
-    def __init__(self, store: JobStore, *, pause_seconds: float = 0.5, deliver: Deliver | None = None) -> None:
-        super().__init__(store)
-        self._store, self._pause_seconds = store, pause_seconds
+    def __init__(
+        self, store: JobStore | None, *, pause_seconds: float = 0.5, deliver: Deliver | None = None, carrier: "Carrier | None" = None
+    ) -> None:
+        self._opened, self._carrier, self._pause_seconds = store, carrier, pause_seconds
         self.deliver = deliver
 
+    @property
+    def _store(self) -> JobStore:
+        store = self._carrier.store if self._carrier is not None else self._opened
+        if store is None:
+            raise StoreUnavailable("the job store has not answered since this instance started")
+        return store
+
+    def _now(self) -> int:
+        return self._carrier.now() if self._carrier is not None else self._store.now()
+
     async def ready(self) -> None:
-        await self._store.ping()
+        if self._carrier is None:
+            return await self._store.ping()
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self._store.ping()
+        except (Passing, TimeoutError):
+            self._carrier.spool.check_room()
 
     async def drain(self) -> None:
-        return None
+        if self._carrier is not None:
+            await self._carrier.stop()
 
     async def handle(self, trigger: str, events: Sequence[Event]) -> Sequence[int]:
         """Events handed over in process: kept in the structured mode, without what the broker added."""
@@ -42,8 +70,13 @@ class DeadLetterKeeper(Consumer):
 
     async def keep_received(self, trigger: str, headers: dict[str, str], body: bytes, events: Sequence[Event]) -> int:
         """A request as it came: its body byte for byte, and the headers that an event in binary mode needs."""
-        letters = [letter_of(trigger, _reason(event), headers, body, event, self._store.now(), _attempts(event)) for event in events]
+        letters = [letter_of(trigger, _reason(event), headers, body, event, self._now(), _attempts(event)) for event in events]
         return max([await self._keep(letter, event) for letter, event in zip(letters, events, strict=True)], default=200)
+
+    async def refuse(self, trigger: str, error: ObservatoryError, headers: dict[str, str], body: bytes, event: Event | None) -> None:
+        """Keeps what is no event. Raises StoreUnavailable when that cannot be done now."""
+        if await self._keep(letter_of(trigger, reason_of(error), headers, body, event, self._now()), event) != 200:
+            raise StoreUnavailable
 
     # ---- a person's wishes ------------------------------------------------------------------------------------
 
@@ -104,23 +137,40 @@ class DeadLetterKeeper(Consumer):
     def _letter(self, trigger: str, event: Event) -> DeadLetter:
         original = Event({name: value for name, value in event.document.items() if name not in ADDED})
         headers = {"content-type": STRUCTURED}
-        return letter_of(trigger, _reason(event), headers, original.canonical(), event, self._store.now(), _attempts(event))
+        return letter_of(trigger, _reason(event), headers, original.canonical(), event, self._now(), _attempts(event))
 
-    async def _keep(self, letter: DeadLetter, event: Event) -> int:
-        for last in range(TRIES):
-            try:
-                await self._store.keep_dead_letter(letter)
-            except Passing as error:
-                if last == TRIES - 1:
-                    note_not_kept(letter, event, error)
-                else:
+    async def _keep(self, letter: DeadLetter, event: Event | None) -> int:
+        try:
+            await self._store_it(letter)
+        except ObservatoryError as error:
+            return await self._spool_it(letter, event, error)
+        note_kept(letter, event)
+        return 200
+
+    async def _store_it(self, letter: DeadLetter) -> None:
+        """Raises what stands against it at the end of the time that a request has for it."""
+        if self._carrier is not None and self._carrier.is_away:
+            raise StoreUnavailable
+        try:
+            async with asyncio.timeout(None if self._carrier is None else TRY_SECONDS):
+                for _ in range(TRIES - 1):
+                    with contextlib.suppress(Passing):
+                        return await self._store.keep_dead_letter(letter)
                     await asyncio.sleep(self._pause_seconds)
-            except ObservatoryError as error:
-                note_not_kept(letter, event, error)
-                return 503
+                await self._store.keep_dead_letter(letter)
+        except TimeoutError:
+            raise StoreUnavailable from None
+
+    async def _spool_it(self, letter: DeadLetter, event: Event | None, error: ObservatoryError) -> int:
+        if self._carrier is not None:
+            try:
+                await self._carrier.take(letter)
+            except StoreUnavailable as full:
+                error = full
             else:
-                note_kept(letter, event)
+                note_spooled(letter, event, error)
                 return 200
+        note_not_kept(letter, event, error)
         return 503
 
 

@@ -68,7 +68,12 @@ def note_kept(letter: DeadLetter, event: Event | None) -> None:
     log.warning("an event for %s was put aside: %s", letter.trigger, letter.reason[:200], extra=about("dead_letter.kept", event, trigger=letter.trigger))
 
 
-def note_not_kept(letter: DeadLetter, event: Event, error: ObservatoryError) -> None:
+def note_spooled(letter: DeadLetter, event: Event | None, error: ObservatoryError) -> None:
+    """Tells the log of a letter that waits in the spool."""
+    log.warning("an event for %s waits in the spool: %s", letter.trigger, error, extra=about("dead_letter.spooled", event, trigger=letter.trigger))
+
+
+def note_not_kept(letter: DeadLetter, event: Event | None, error: ObservatoryError) -> None:
     """Tells the log of a letter that cannot be kept now; the broker may forget the event."""
     log.error("an event for %s cannot be put aside: %s", letter.trigger, error, extra=about("dead_letter.not_kept", event, trigger=letter.trigger))
 

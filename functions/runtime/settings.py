@@ -129,6 +129,8 @@ class Settings:
     """Of `make run PROFILE=servers`: processes that run jobs, each with worker processes of its own."""
     subscribers: str = ""
     """Where functions behind the broker are reached to replay a dead letter: `NAME=URL`, separated by commas; PROFILE=servers sets it."""
+    spool: str = ""
+    """A folder where the dead-letter function alone keeps what the job store does not take in time; empty: it answers 503."""
     mongo_server: str = ""
     """For `make servers`: the program of a MongoDB server (`mongod`, or FerretDB 1.24); empty: looked for on PATH."""
     test_kill: str = ""

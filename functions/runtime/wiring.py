@@ -4,6 +4,8 @@ A function alone in its process opens its stores itself; whoever hosts several h
 """
 
 import time
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contracts.errors import ConfigurationError
@@ -20,6 +22,7 @@ from observability.logs import configure
 if TYPE_CHECKING:
     from contracts.intake import Intake
     from eventing.queues import QueueDeclaration
+    from functions.dead_letter.carrier import Carrier
     from functions.dead_letter.service import DeadLetterKeeper
     from functions.gateway.service import Gateway
     from functions.metrics_engine.service import MetricsEngine
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from functions.scheduler.service import Scheduler
     from functions.scheduler.sweeping import Sweeper
     from functions.stores.instances import Instance
+    from functions.stores.job_store import JobStore
 
 STARTED = time.monotonic()
 COMMITTING = ("gateway", "processor", "scheduler", "dead-letter")  # functions whose commits are for others to hear of
@@ -183,18 +187,42 @@ class Services(Maker):
         from functions.dead_letter.service import DeadLetterKeeper
 
         parts = self.parts
-        keeper = DeadLetterKeeper(await parts.job_store())
+        carrier = self._start_carrier() if self.settings.spool and not self.hosted else None
+        keeper = DeadLetterKeeper(await parts.job_store() if carrier is None else None, carrier=carrier)
         keeper.hosted = self.hosted
         if (publisher := await parts.publisher()) is not None and (deliver := getattr(publisher, "deliver_alone", None)) is not None:
             keeper.deliver = deliver
         if self.hosted and not parts.whole:
             keeper.deliver = parts.deliver_alone()
         if not self.hosted:
-            keeper.figures = self._figures
+            keeper.figures = partial(self._figures, carrier)
         return keeper
 
-    async def _figures(self) -> bytes:
-        return await (await self._figures_model()).metrics()
+    def _start_carrier(self) -> "Carrier":
+        from functions.dead_letter.carrier import Carrier
+        from functions.dead_letter.spool import Spool
+        from functions.stores.clock import wall_clock
+
+        spool = Spool(Path(self.settings.spool))
+        spool.open()
+        carrier = Carrier(spool, self._store_with_relay, wall_clock)
+        carrier.start()
+        return carrier
+
+    async def _store_with_relay(self) -> "JobStore":
+        """For a function that serves before its store answers."""
+        store = await self.parts.job_store()
+        await self.parts.relay()
+        return store
+
+    async def _figures(self, carrier: "Carrier | None") -> bytes:
+        """The system's; while the store is away, those of the spool alone."""
+        from observability.metrics import spool_metrics
+
+        spooled = b"" if carrier is None else spool_metrics(carrier.spool.waiting, carrier.spool.damaged)
+        if carrier is not None and carrier.is_away:
+            return spooled
+        return spooled + await (await self._figures_model()).metrics()
 
     @once
     async def _figures_model(self) -> "ReadModel":
@@ -236,7 +264,8 @@ async def life(function: str) -> "Life | None":
     parts = services().parts
     if parts.whole:
         return None
-    relay = await parts.relay() if function in COMMITTING else None
+    spools = function == "dead-letter" and parts.settings.spool  # and has its relay once its store answers
+    relay = await parts.relay() if function in COMMITTING and not spools else None
     return Life(parts.stats_store, function, parts.settings.instance, wall_clock, time.monotonic() - STARTED, relay)
 
 

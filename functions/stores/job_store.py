@@ -409,7 +409,7 @@ class JobStore(Protocol):
 
     # ---- dead letters and refusals -----------------------------------------------------------------------------
     async def keep_dead_letter(self, letter: DeadLetter) -> None:
-        """Idempotent by (trigger, source, event_id): a repeat adds its attempts."""
+        """One for each (trigger, source, event_id): another letter adds its attempts, the same one (by its id) again changes nothing."""
 
     async def dead_letters(self, limit: int, cursor: str | None, status: str | None) -> Page[DeadLetter]: ...
     async def dead_letter(self, letter_id: str) -> DeadLetter: ...

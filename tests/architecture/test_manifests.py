@@ -59,6 +59,15 @@ def test_functions_behind_the_broker_are_local_to_the_cluster(service: str) -> N
     assert is_local is (service not in ("gateway", "read-model"))
 
 
+def test_the_dead_letters_alone_have_a_spool_and_it_is_in_an_empty_dir() -> None:
+    folders = {name: item["value"] for name in SERVICES for item in container(name).get("env", ()) if item["name"] == "OBSERVATORY_SPOOL"}
+    shared = {each["path"]: each["value"] for each in yaml.safe_load((BASE / "function-patch.yaml").read_text())}
+    (volume,) = shared["/spec/template/spec/volumes"]
+    (mount,) = shared["/spec/template/spec/containers/0/volumeMounts"]
+    assert volume == {"name": mount["name"], "emptyDir": {}}
+    assert set(folders) == {"dead-letter"} and folders["dead-letter"].startswith(mount["mountPath"] + "/")
+
+
 def test_every_service_says_what_it_needs_and_how_long_it_may_take() -> None:
     for name, service in SERVICES.items():
         spec = service["spec"]["template"]["spec"]

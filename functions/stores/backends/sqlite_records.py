@@ -29,7 +29,8 @@ def keep_dead_letter(connection: sqlite3.Connection, letter: DeadLetter) -> None
                (id, trigger, source, event_id, event_type, reason, attempts, content_type, body, headers, kept_at, position, status)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'kept')
            ON CONFLICT (trigger, source, event_id) DO UPDATE SET attempts = attempts + excluded.attempts, reason = excluded.reason,
-               status = CASE status WHEN 'discarded' THEN status ELSE 'kept' END""",
+               status = CASE status WHEN 'discarded' THEN status ELSE 'kept' END
+           WHERE dead_letters.id <> excluded.id""",
         (letter.id, letter.trigger, letter.source, letter.event_id, letter.event_type, letter.reason, letter.attempts,
          letter.content_type, letter.body, strict_json.dumps_text(letter.headers), letter.kept_at, letter.position),
     )  # fmt: skip

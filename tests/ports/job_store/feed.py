@@ -252,9 +252,12 @@ class DeadLetters:
         sent = about | {"reason": None, "edited": False, "replayed_id": "1", "status": 200, "detail": None, "outcome": "delivered"}
         await store.tell_of_dead_letter(letter().id, "replayed", sent, "eva")
         await store.keep_dead_letter(letter())
-        assert (await store.dead_letter(letter().id)).status == "kept"
+        assert ((same := await store.dead_letter(letter().id)).status, same.attempts) == ("replayed", 1)  # the same letter, sent twice
+        again = letter(id=letter(2).id)
+        await store.keep_dead_letter(again)
+        assert ((died := await store.dead_letter(letter().id)).status, died.attempts) == ("kept", 2)
         await store.tell_of_dead_letter(letter().id, "discarded", about | {"reason": "enough"}, "eva")
-        await store.keep_dead_letter(letter())
+        await store.keep_dead_letter(again)
         assert (await store.dead_letter(letter().id)).status == "discarded"
 
     async def test_a_doorbell_whose_reader_has_passed_it_is_resolved_and_nothing_else(self, store: JobStore) -> None:

@@ -117,7 +117,8 @@ INSERT INTO observatory.dead_letters AS d
 VALUES (%(id)s, %(trigger)s, %(source)s, %(event_id)s, %(event_type)s, %(reason)s, %(attempts)s, %(content_type)s, %(body)s,
     %(headers)s, %(kept_at)s, %(position)s, 'kept')
 ON CONFLICT (trigger, source, event_id) DO UPDATE SET attempts = d.attempts + excluded.attempts, reason = excluded.reason,
-    status = CASE d.status WHEN 'discarded' THEN d.status ELSE 'kept' END;
+    status = CASE d.status WHEN 'discarded' THEN d.status ELSE 'kept' END
+    WHERE d.id <> excluded.id;
 
 -- name: dead_letters
 SELECT id, trigger, source, event_id, event_type, reason, attempts, content_type, body, headers, kept_at, status, outcome, position
