@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 TRIES = 3
 TRY_SECONDS = 5.0  # before a letter is spooled; whoever sent it waits longer
-READY_SECONDS = 2.0
 
 
 Deliver = Callable[[str, Event], Awaitable[tuple[int, str]]]
@@ -53,11 +52,8 @@ class DeadLetterKeeper:
 
     async def ready(self) -> None:
         if self._carrier is None:
-            return await self._store.ping()
-        try:
-            async with asyncio.timeout(READY_SECONDS):
-                await self._store.ping()
-        except (Passing, TimeoutError):
+            await self._store.ping()
+        else:
             self._carrier.spool.check_room()
 
     async def drain(self) -> None:

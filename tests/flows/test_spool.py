@@ -13,6 +13,7 @@ import pytest
 
 from functions.runtime.servers.servers import Servers
 from tests.functions.test_standalone import Alone, alone, framework, image
+from tests.support.processes import descendants
 from tests.support.servers import own_servers
 from tests.support.waiting import wait_until
 
@@ -119,6 +120,29 @@ def killed_between_commit_and_file(one: Alone) -> None:
     finally:
         if one.process.poll() is None:
             kill(one)
+
+
+def test_a_store_that_hangs_holds_no_letter_up(servers: Servers, tmp_path: Path) -> None:
+    folder, settings = tmp_path / "spool", {"OBSERVATORY_POSTGRES_URL": servers.url("postgres"), "OBSERVATORY_SPOOL": str(tmp_path / "spool")}
+    server = servers.running("postgres")
+    assert server is not None
+    with alone("dead_letter", tmp_path / "data", image, settings=settings) as one:
+        wait_until(lambda: "observatory_feed_head" in figures(one))
+        stopped = [server.pid, *(each.pid for each in descendants(server.pid))]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            begun = time.monotonic()
+            assert one.request("GET", "/health/readiness")[0] == 200
+            assert time.monotonic() - begun < 4  # the probe waits for 5 s
+            assert [send(one, number) for number in (1, 2)] == [200] * 2
+            assert time.monotonic() - begun < 30  # a request may take 60 s on the cluster
+            assert waiting(folder) == 2
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        wait_until(lambda: waiting(folder) == 0, 60)
+    assert letters(servers) == expected(1, 2)
 
 
 def test_a_function_that_is_told_to_stop_says_what_it_leaves(servers: Servers, tmp_path: Path) -> None:

@@ -126,7 +126,6 @@ async def test_nobody_waits_for_a_store_that_is_known_to_be_away(store: Away, tm
 
 async def test_a_store_that_says_nothing_holds_a_request_no_longer_than_it_may(store: Away, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "TRY_SECONDS", 0.1)
-    monkeypatch.setattr(service, "READY_SECONDS", 0.1)
     store.hangs = True
     begun = Begun(store, tmp_path / "spool")
     begun.carrier.store = store  # type: ignore[assignment]
