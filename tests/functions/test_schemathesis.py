@@ -55,6 +55,8 @@ def test_20_000_cases(keyed: System, known: Known) -> None:
     for operation, statuses in found.statuses.items():
         if "letter_id" not in operation:  # there is no dead letter
             assert set(REACHED) & statuses.keys(), f"{operation} never found anything: {statuses}"
+    for queue in keyed.request("GET", "/v1/queues").json()["items"]:  # the last of the cases may have paused one
+        assert keyed.request("POST", f"/v1/queues/{queue['name']}/resume").status == 202
     assert keyed.ended(keyed.submit("demo.noop"), 120)["status"] == "succeeded"
     assert "Traceback" not in keyed.said()
 

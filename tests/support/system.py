@@ -14,7 +14,6 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from tests.support.description import check_answer
-from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 90.0
@@ -108,7 +107,11 @@ class System:
 
     def ended(self, job_id: str, seconds: float = 60.0) -> Any:
         """The job once it ended."""
-        return wait_until(lambda: job if (job := self.job(job_id))["status"] in ("succeeded", "failed", "cancelled") else None, seconds)
+        deadline = time.monotonic() + seconds
+        while (job := self.job(job_id))["status"] not in ("succeeded", "failed", "cancelled"):
+            assert time.monotonic() < deadline, f"the job is {job['status']} after {seconds:g} s: {job.get('why_waiting')}"
+            time.sleep(0.02)
+        return job
 
     def kill(self) -> None:
         """SIGKILL to the whole process group: everything at once."""
