@@ -40,18 +40,18 @@ def make_up(progress: Progress, given: Given) -> int:
 
 
 def make_gate(progress: Progress, given: Given) -> int:
-    it = Deployment()
-    gate.is_deployed(it)
-    return _checked(progress, gate.CHECKS, it)
+    with Deployment.opened() as it:
+        gate.is_deployed(it)
+        return _checked(progress, gate.CHECKS, it)
 
 
 def make_e2e(progress: Progress, given: Given) -> int:
     """Up (with the example's tasks built in), gate, and the checks that break things; the cluster stays unless KEEP=0."""
     given.tasks = given.tasks or "functions/examples/greetings"
     make_up(progress, given)
-    it = Deployment()
-    breaking.allow_breaking(it)
-    code = _checked(progress, (*gate.CHECKS, *breaking.CHECKS), it)
+    with Deployment.opened() as it:
+        breaking.allow_breaking(it)
+        code = _checked(progress, (*gate.CHECKS, *breaking.CHECKS), it)
     if os.environ.get("KEEP", "1") == "0":
         down.down(progress)
     return code
@@ -74,7 +74,8 @@ def show_credentials(progress: Progress, given: Given) -> int:
 
 
 def show_scale(progress: Progress, given: Given) -> int:
-    scale.demo_scale(progress, given.jobs)
+    with Deployment.opened() as it:
+        scale.demo_scale(progress, it, given.jobs)
     return 0
 
 

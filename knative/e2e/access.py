@@ -24,7 +24,7 @@ class AccessPoint:
     path: str
     function: str = ""
     upstream: tuple[str, int] | None = None
-    login: str = ""  # the secret that holds its login
+    login: str = ""  # the Secret that holds its login
 
     @property
     def address(self) -> str:
@@ -33,7 +33,7 @@ class AccessPoint:
 
 ACCESS = (
     AccessPoint("gateway", 3000, "/health/readiness", function="gateway"),
-    AccessPoint("read model", 8080, "/v1/stats", function="read-model"),
+    AccessPoint("read model", 8080, "/health/readiness", function="read-model"),
     AccessPoint("dashboard", 8081, "/", function="read-model"),
     AccessPoint("Prometheus", 9090, "/-/ready", upstream=("prometheus", 9090)),
     AccessPoint("Grafana", 3002, "/api/health", upstream=("grafana", 3000), login="grafana"),

@@ -19,6 +19,7 @@ NAME = "observatory"
 CONTEXT = f"kind-{NAME}"
 TRIES = 3
 SYNC_PERIOD = "1m"
+KOURIER_CLASS = "kourier.ingress.networking.knative.dev"
 SERVING, EVENTING, KOURIER, RABBITMQ = "knative-serving", "knative-eventing", "kourier-system", "rabbitmq-system"
 TESTED_BY = {  # what is there already is not installed again
     "serving-crds.yaml": ("crd", "services.serving.knative.dev"),
@@ -50,7 +51,8 @@ def ensure_cluster(progress: Progress, releases: Releases) -> None:
     with progress.stage("knative", f"manifests from {releases.origin}") as stage:
         missing = [each["file"] for each in releases.files if not api.exists(*TESTED_BY[each["file"]])]
         _apply(api, releases, missing, stage)
-        _configure(api)
+        for name, data in settings_of_serving(is_kind=not is_existing()).items():
+            api.within(SERVING)("patch", "configmap", name, "--type=merge", "-p", json.dumps({"data": data}))
         stage.result = f"{len(missing)} of {len(releases.files)} parts installed, the rest was there"
     with progress.stage("control", "waits for the control planes") as stage:
         waits: list[Callable[[], None]] = [
@@ -128,13 +130,12 @@ def topology_operator(documents: str) -> str:
     return yaml.safe_dump_all([*namespaces, secret, *(each for each in objects if each["kind"] != "Namespace")])
 
 
-def _configure(api: Kubectl) -> None:
-    """Kourier is the ingress; images named `dev.local` are the node's own and are not looked up; idle functions go to zero soon."""
-    serving = api.within(SERVING)
-    for name, data in (
-        ("config-network", {"ingress-class": "kourier.ingress.networking.knative.dev"}),
-        ("config-deployment", {"registries-skipping-tag-resolving": "kind.local,ko.local,dev.local"}),
-        ("config-features", {"kubernetes.podspec-securitycontext": "enabled", "kubernetes.podspec-volumes-emptydir": "enabled",
-                             "kubernetes.podspec-fieldref": "enabled"}),
-    ):  # fmt: skip
-        serving("patch", "configmap", name, "--type=merge", "-p", json.dumps({"data": data}))
+def settings_of_serving(*, is_kind: bool) -> dict[str, dict[str, str]]:
+    """Knative Serving's settings by ConfigMap: what our Services write is allowed to them. Only where the cluster is ours: Kourier is the
+    ingress of whoever names none (our Services name it), and images named `dev.local` are the node's own and are not looked up."""
+    features = ("securitycontext", "volumes-emptydir", "fieldref")
+    settings = {"config-features": {f"kubernetes.podspec-{name}": "enabled" for name in features}}
+    if is_kind:
+        settings["config-network"] = {"ingress-class": KOURIER_CLASS}
+        settings["config-deployment"] = {"registries-skipping-tag-resolving": "kind.local,ko.local,dev.local"}
+    return settings

@@ -10,7 +10,7 @@ from knative.e2e import cluster, image
 from knative.e2e.access import NAMESPACE
 from knative.e2e.image import Image
 from knative.e2e.kubectl import Kubectl, is_ready, names, wait_until
-from knative.e2e.secrets import ensure_secrets
+from knative.e2e.secrets import ensure_keys, ensure_secrets
 from knative.e2e.shell import ROOT, run
 from knative.e2e.stages import Progress
 
@@ -26,10 +26,13 @@ def deploy(progress: Progress, *, tasks: str = "", overlay: str = "") -> None:
     api = cluster.kubectl().within(NAMESPACE)
     with progress.stage("secrets") as stage:
         api.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))
-        if not cluster.is_existing():  # by `label`, for what `apply` sets it takes away again with the next manifest without it
+        made = ensure_secrets(api)
+        if cluster.is_existing():
+            made += ensure_keys(api)
+        else:  # by `label`, for what `apply` sets it takes away again with the next manifest without it
             api("label", "namespace", NAMESPACE, f"{BREAKABLE}=yes", "--overwrite")
-        stage.result = f"{ensure_secrets(api)} made, the rest was there"
-    overlay = overlay or os.environ.get("OVERLAY", "kind")
+        stage.result = f"{made} made, the rest was there"
+    overlay = overlay or os.environ.get("OVERLAY", "existing" if cluster.is_existing() else "kind")
     with progress.stage("manifests", f"knative/overlays/{overlay}") as stage:
         documents = manifests(overlay, ours, example)
         api.apply(documents, timeout=180)

@@ -21,7 +21,8 @@ def down(progress: Progress) -> None:
 
 
 def _remove_namespace(progress: Progress) -> None:
-    """Triggers and Broker go while their RabbitMQ still runs: their queues' finalizers need it."""
+    """Triggers and Broker go while their RabbitMQ still runs: their queues' finalizers need it. Then functions, until they are drained:
+    a namespace that goes with pods in it is looked at again only after half of the time that these may take, five minutes."""
     api = cluster.kubectl().within(NAMESPACE)
     with progress.stage("down", f"namespace {NAMESPACE}; the operators stay") as stage:
         if not api.exists("namespace", NAMESPACE):
@@ -31,5 +32,8 @@ def _remove_namespace(progress: Progress) -> None:
         api("delete", "brokers", "--all", "--timeout=120s", timeout=140)
         for kind in ("bindings.rabbitmq.com", "queues.rabbitmq.com", "exchanges.rabbitmq.com", "policies.rabbitmq.com"):
             wait_until(f"no {kind} are left", lambda kind=kind: not api.items(kind), timeout=120, look=api.hints)  # type: ignore[misc]
+        stage.tell("functions end what they do")
+        api("delete", "services.serving.knative.dev", "--all", "--timeout=120s", timeout=140)
+        wait_until("functions have ended", lambda: not api.items("pods", "-l", "serving.knative.dev/service"), timeout=120, look=api.hints)
         api("delete", "namespace", NAMESPACE, "--timeout=240s", timeout=260)
         stage.result = "removed"

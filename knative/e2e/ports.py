@@ -2,10 +2,10 @@
 
 import httpx
 
-from knative.e2e import cluster
+from knative.e2e import cluster, tunnel
 from knative.e2e.access import ACCESS, NAMESPACE, AccessPoint
 from knative.e2e.kubectl import Kubectl, wait_until
-from knative.e2e.secrets import read_secret
+from knative.e2e.secrets import operator_key, read_secret
 from knative.e2e.stages import Progress, StageFailed
 
 
@@ -14,14 +14,16 @@ def present(api: Kubectl) -> list[AccessPoint]:
     return [point for point in ACCESS if point.upstream is None or api.exists("service", point.upstream[0])]
 
 
-def opens(point: AccessPoint, timeout: float = 90.0) -> float:
-    """Waits until an access point answers with a page; the seconds that it took. Raises StageFailed."""
+def opens(point: AccessPoint, address: str, key: str, timeout: float = 90.0) -> float:
+    """Waits until an access point answers with a page (a function's to who shows the key, where there is one); the seconds that it
+    took. Raises StageFailed."""
+    headers = {"authorization": f"Bearer {key}"} if key and point.function else {}
     last = "nothing"
 
     def answers() -> bool:
         nonlocal last
         try:
-            answer = httpx.get(f"{point.address}{point.path}", timeout=30.0, follow_redirects=True)
+            answer = httpx.get(f"{address}{point.path}", headers=headers, timeout=30.0, follow_redirects=True)
         except httpx.HTTPError as error:
             last = str(error) or type(error).__name__
             return False
@@ -29,7 +31,7 @@ def opens(point: AccessPoint, timeout: float = 90.0) -> float:
         return answer.status_code < 400
 
     return wait_until(
-        f"{point.name} at {point.address} opens", answers, timeout=timeout,
+        f"{point.name} at {address} opens", answers, timeout=timeout,
         look=lambda: f"it answers {last}; kubectl -n {NAMESPACE} logs deployment/proxy",
     )  # fmt: skip
 
@@ -38,26 +40,27 @@ def check_ports(progress: Progress) -> None:
     """Raises StageFailed naming the first access point that does not open."""
     api = cluster.kubectl().within(NAMESPACE)
     with progress.stage("ports", "opens every access point") as stage:
-        if cluster.is_existing():
-            stage.result = "a cluster of your own: see the Service `access` for its addresses"
-            return
-        points = present(api)
-        progress.together([lambda point=point: opens(point) for point in points])  # type: ignore[misc]
+        points, key = present(api), operator_key(api)
+        with tunnel.addresses(api) as addresses:
+            progress.together([lambda point=point: opens(point, addresses[point.name], key) for point in points])  # type: ignore[misc]
         stage.result = f"{len(points)} of {len(ACCESS)} access points are there and open"
 
 
 def table(api: Kubectl) -> str:
     """Address and login of every access point, for people."""
-    rows = []
+    rows, key, there_are = [], operator_key(api), present(api)
     for point in ACCESS:
-        there = point in present(api)
-        login = ""
+        there = point in there_are
+        login = f"key {key}" if key and point.function else ""
         if there and point.login:
             secret = read_secret(api, point.login)
             login = f"{secret['username']} / {secret['password']}"
         rows.append((point.name, point.address if there else "not installed", login))
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    return "\n".join(f"  {name:<{widths[0]}}  {address:<{widths[1]}}  {login}".rstrip() for name, address, login in rows)
+    lines = [f"  {name:<{widths[0]}}  {address:<{widths[1]}}  {login}".rstrip() for name, address, login in rows]
+    if cluster.is_existing():
+        lines.append(f"\nThey are there while this runs:\n  {tunnel.by_hand(api)}")
+    return "\n".join(lines)
 
 
 def credentials() -> str:

@@ -70,9 +70,8 @@ def watch(it: Deployment, jobs: int, limit_seconds: float = 300.0) -> Iterator[S
         time.sleep(1.0)
 
 
-def demo_scale(progress: Progress, jobs: int = 300) -> None:
+def demo_scale(progress: Progress, it: Deployment, jobs: int = 300) -> None:
     """Shows the table live and keeps the samples in a file, one JSON object a line."""
-    it = Deployment()
     deploy.WORK.mkdir(exist_ok=True)
     short = {"processor-io": "proc-io", "metrics-engine": "metrics", "read-model": "read", "dead-letter": "dead", "word-count": "words"}
     progress.say("seconds  phase    " + "  ".join(f"{short.get(name, name):>9}" for name in WATCHED) + "   waiting  events/s")

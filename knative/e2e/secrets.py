@@ -5,10 +5,12 @@ import json
 import secrets
 from typing import Any
 
+from contracts.access import KEY_PREFIX, key_of
 from knative.e2e.kubectl import Kubectl
 
 USER = "observatory"
 NAMES = ("postgres", "redis", "mongo", "rabbitmq", "grafana")
+OPERATOR = "operator"
 
 
 def ensure_secrets(api: Kubectl) -> int:
@@ -20,6 +22,21 @@ def ensure_secrets(api: Kubectl) -> int:
     passwords = {name: read_secret(api, name) for name in NAMES}
     api.apply(json.dumps(_secret("connections", connections(passwords, api.namespace))))
     return len(made)
+
+
+def ensure_keys(api: Kubectl) -> int:
+    """Makes the first API key, where there is none: what functions know of it in `api-keys`, the key itself in `operator-key`."""
+    if api.exists("secret", "api-keys"):
+        return 0
+    key = KEY_PREFIX + secrets.token_urlsafe(32)
+    made = [_secret("operator-key", {"key": key}), _secret("api-keys", {"OBSERVATORY_API_KEYS": key_of(OPERATOR, "operate", key).setting()})]
+    api.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": made}))
+    return len(made)
+
+
+def operator_key(api: Kubectl) -> str:
+    """The key of whoever installed it; empty where none is asked for."""
+    return read_secret(api, "operator-key")["key"] if api.exists("secret", "operator-key") else ""
 
 
 def _login(name: str, password: str) -> dict[str, str]:

@@ -93,7 +93,7 @@ def test_on_kind_everything_fits_on_two_cores_beside_the_control_planes() -> Non
     """One pod of each function, the stores, and of the Broker an ingress and two dispatchers for each Trigger."""
     overlay = ROOT / "knative" / "overlays" / "kind"
     request = "rabbitmq.eventing.knative.dev/cpu-request"
-    dispatcher, ingress = (yaml.safe_load((overlay / f"small-{name}.yaml").read_text())["metadata"]["annotations"][request]
+    dispatcher, ingress = (yaml.safe_load((ROOT / "knative" / "components" / "small" / f"small-{name}.yaml").read_text())["metadata"]["annotations"][request]
                            for name in ("dispatchers", "ingress"))  # fmt: skip
     sidecar = re.search(r'cpu-resource-request, value: "(\d+m)"', (overlay / "kustomization.yaml").read_text())
     assert sidecar is not None
@@ -153,6 +153,23 @@ def test_every_access_point_has_a_port_of_the_node_and_of_the_proxy() -> None:
     assert ports == [point.port for point in access.ACCESS] == [mapping["hostPort"] for mapping in mappings]
     assert node_ports == [mapping["containerPort"] for mapping in mappings]
     assert all(mapping["listenAddress"] == "127.0.0.1" for mapping in mappings)  # nobody else is let in
+
+
+def test_a_cluster_of_ones_own_opens_no_port_and_asks_each_for_a_key() -> None:
+    overlay = ROOT / "knative" / "overlays" / "existing"
+    text = (overlay / "kustomization.yaml").read_text()
+    shared = {each["path"]: each["value"] for each in yaml.safe_load((BASE / "function-patch.yaml").read_text())}
+    assert "secretRef: {name: api-keys}" in text and "/containers/0/envFrom/-" in text
+    assert isinstance(shared["/spec/template/spec/containers/0/envFrom"], list)
+    settings = [line for path in (BASE, overlay) for line in (path / "settings.env").read_text().splitlines()]
+    assert not any(line.startswith("OBSERVATORY_API_OPEN") for line in settings)
+    assert not re.search("NodePort|LoadBalancer", text + "".join(path.read_text() for path in BASE.glob("*.yaml")))
+
+
+def test_every_service_has_an_account_that_may_ask_the_cluster_nothing() -> None:
+    """But the read model, which may list pods and Services (and whose account an image's login is given to, too)."""
+    accounts = {name: service["spec"]["template"]["spec"].get("serviceAccountName") for name, service in SERVICES.items()}
+    assert accounts == {name: "watcher" if name == "read-model" else "function" for name in SERVICES}
 
 
 def test_no_credential_is_committed() -> None:

@@ -1,16 +1,19 @@
 """The running deployment as its checks see it: HTTP from outside, the cluster's API, and a hand inside for what no port shows."""
 
+import contextlib
 import json
 import time
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 
-from knative.e2e import cluster
-from knative.e2e.access import ACCESS, NAMESPACE
+from knative.e2e import cluster, tunnel
+from knative.e2e.access import NAMESPACE
 from knative.e2e.deploy import SERVICES
 from knative.e2e.kubectl import Object, wait_until
+from knative.e2e.secrets import operator_key
 from knative.e2e.stages import StageFailed
 
 ENDED = ("succeeded", "failed", "cancelled")
@@ -18,13 +21,23 @@ BROKER = f"http://observatory-broker-ingress.{NAMESPACE}.svc.cluster.local"
 
 
 class Deployment:
-    """`run` names this run's jobs by a tag, so that checks count their own alone."""
+    """`addresses`: of the access points, by name. `run` names this run's jobs by a tag, so that checks count their own alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, addresses: dict[str, str]) -> None:
         self.api = cluster.kubectl().within(NAMESPACE)
         self.run = f"gate-{uuid.uuid4().hex[:8]}"
-        self.gateway = httpx.Client(base_url=ACCESS[0].address, timeout=90.0)
-        self.read_model = httpx.Client(base_url=ACCESS[1].address, timeout=90.0)
+        self.addresses = addresses
+        self.key = operator_key(self.api)
+        headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
+        self.gateway = httpx.Client(base_url=addresses["gateway"], timeout=90.0, headers=headers)
+        self.read_model = httpx.Client(base_url=addresses["read model"], timeout=90.0, headers=headers)
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls) -> "Iterator[Deployment]":
+        """The deployment of this cluster, reached for as long as this is open."""
+        with tunnel.addresses(cluster.kubectl().within(NAMESPACE)) as addresses:
+            yield cls(addresses)
 
     # ---- jobs -------------------------------------------------------------------------------------------------
 
@@ -90,6 +103,19 @@ class Deployment:
     def events(self, job_id: str) -> list[Any]:
         items: list[Any] = self.get(f"/v1/jobs/{job_id}/events")["items"]
         return items
+
+    def publish_broken(self, event_id: str) -> None:
+        """An event that no function can handle, by the Broker itself."""
+        code = (
+            "import httpx, json; answer = httpx.post("
+            f"'{BROKER}', content=b'{{\"from\": 1}}', headers={{'ce-specversion': '1.0', 'ce-id': '{event_id}', 'ce-source': '/gate', "
+            "'ce-type': 'dev.observatory.job.queued.v1', 'ce-queue': 'default', 'content-type': 'application/json'}); "
+            "print(json.dumps(answer.status_code))"
+        )
+        assert self.inside(code) == 202, "the Broker does not take an event"
+
+    def letters(self, event_id: str) -> list[Any]:
+        return [letter for letter in self.get("/v1/dead-letters", limit=50)["items"] if letter["event_id"] == event_id]
 
     # ---- the cluster ------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from knative.e2e import cluster, ports
 from knative.e2e.access import NAMESPACE
-from knative.e2e.checks.deployment import BROKER, Deployment
+from knative.e2e.checks.deployment import Deployment
 from knative.e2e.kubectl import is_ready, names, wait_until
 from knative.e2e.stages import StageFailed
 
@@ -141,31 +141,26 @@ def a_poisoned_job_ends_as_failed(it: Deployment) -> str:
 def what_nobody_can_handle_is_kept_and_replayed(it: Deployment) -> str:
     """A broken event by the Broker itself, so that it goes the way of real ones."""
     event_id = f"{it.run}-broken"
-    code = (
-        "import httpx, json; answer = httpx.post("
-        f"'{BROKER}', content=b'{{\"from\": 1}}', headers={{'ce-specversion': '1.0', 'ce-id': '{event_id}', 'ce-source': '/gate', "
-        "'ce-type': 'dev.observatory.job.queued.v1', 'ce-queue': 'default', 'content-type': 'application/json'}); "
-        "print(json.dumps(answer.status_code))"
-    )
-    assert it.inside(code) == 202, "the Broker does not take an event"
-
-    def letters() -> list[Any]:
-        return [letter for letter in it.get("/v1/dead-letters", limit=50)["items"] if letter["event_id"] == event_id]
-
-    wanted = {"processor-default", "metrics-engine"}  # both get it, and neither can handle it
-    wait_until("it is among the dead letters", lambda: wanted <= {each["trigger"] for each in letters()}, timeout=90, look=it.api.hints)
-    letter = next(each for each in letters() if each["trigger"] == "processor-default")
+    it.publish_broken(event_id)
+    wait_until("it is among the dead letters", lambda: both_are_kept(it, event_id), timeout=90, look=it.api.hints)
+    letter = next(each for each in it.letters(event_id) if each["trigger"] == "processor-default")
     replayed = it.post(f"/v1/dead-letters/{letter['id']}/replay")
     assert replayed.status_code in (200, 202, 409, 422), f"replay: {replayed.status_code} {replayed.text[:200]}"
-
-    def settled() -> bool:  # what was replayed is kept again
-        kept = [each for each in letters() if each["status"] == "kept"]
-        for each in kept:
-            it.post(f"/v1/dead-letters/{each['id']}/discard", {"reason": "made by the gate"})
-        return not kept
-
-    wait_until("its letters are settled", settled, timeout=60)
+    wait_until("its letters are settled", lambda: are_settled(it, event_id), timeout=60)
     return f"kept for {letter['trigger']}: {letter['reason'][:60]}"
+
+
+def both_are_kept(it: Deployment, event_id: str) -> bool:
+    """A broken event goes to a processor and to the metrics engine, and neither can handle it."""
+    return {"processor-default", "metrics-engine"} <= {each["trigger"] for each in it.letters(event_id)}
+
+
+def are_settled(it: Deployment, event_id: str) -> bool:
+    """Discards what is kept of an event: what was replayed is kept again."""
+    kept = [each for each in it.letters(event_id) if each["status"] == "kept"]
+    for each in kept:
+        it.post(f"/v1/dead-letters/{each['id']}/discard", {"reason": "made by the gate"})
+    return not kept
 
 
 def a_repeated_submission_is_one_job(it: Deployment) -> str:
@@ -232,10 +227,7 @@ def a_foreign_task_runs(it: Deployment) -> str:
 
 
 def every_access_point_opens(it: Deployment) -> str:
-    if cluster.is_existing():
-        return "left out: this cluster's addresses are its owner's"
-    points = ports.present(it.api)
-    took = {point.name: ports.opens(point) for point in points}
+    took = {point.name: ports.opens(point, it.addresses[point.name], it.key) for point in ports.present(it.api)}
     return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in took.items())
 
 

@@ -9,8 +9,9 @@ import pytest
 import yaml
 from cryptography import x509
 
-from knative.e2e import cluster, scale, tools
+from knative.e2e import cluster, scale, tools, tunnel
 from knative.e2e.checks.report import run_checks, summary
+from knative.e2e.kubectl import Kubectl
 from knative.e2e.releases import Releases
 from knative.e2e.secrets import connections
 from knative.e2e.stages import Progress, StageFailed
@@ -125,3 +126,15 @@ def test_the_operator_is_told_to_look_each_minute_whether_its_queues_are_there()
 def test_samples_of_a_metric_are_added_up_by_its_whole_name() -> None:
     text = '# HELP acks x\nacks{protocol="amqp091"} 3\nacks{protocol="mqtt"} 1.5e1\nacks_more 9\nready 2\n'
     assert scale.total_of(text, "acks") == 18 and scale.total_of(text, "ready") == 2 and scale.total_of(text, "none") == 0
+
+
+def test_access_points_are_where_kind_maps_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLUSTER", raising=False)
+    with tunnel.addresses(Kubectl()) as addresses:
+        assert addresses["gateway"] == "http://localhost:3000" and len(addresses) == 6
+
+
+def test_of_a_cluster_that_is_there_only_what_it_needs_is_changed() -> None:
+    """Its ingress of choice and its registries are its owner's."""
+    assert set(cluster.settings_of_serving(is_kind=False)) == {"config-features"}
+    assert set(cluster.settings_of_serving(is_kind=True)) == {"config-features", "config-network", "config-deployment"}
