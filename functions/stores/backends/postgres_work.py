@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from contracts.errors import ObservatoryError, StoreUnavailable
+from contracts.errors import StoreUnavailable
 from contracts.event import Event
 from contracts.ids import UuidSequence
 from functions.stores import commands as cmd
@@ -92,10 +92,5 @@ class Workshop:
             command.plan(needs, unit)
         families = await loading.load(transaction, needs, unit)
         unit.settle = lambda: cmd.settle_children(unit, lambda parents: families.children(unit, parents))
-        for command in part:
-            try:
-                results[id(command)] = command.apply(unit)
-            except ObservatoryError as error:
-                results[id(command)] = error
-        unit.settle()
+        cmd.apply_all(part, unit, results)
         writing.flush(transaction, unit, families, self._seen)

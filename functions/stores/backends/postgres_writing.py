@@ -16,9 +16,6 @@ from functions.stores.backends.postgres_statements import Call, call
 from functions.stores.backends.postgres_transaction import Transaction
 from functions.stores.rows import to_json
 
-_QUEUE_EVENTS = "dev.observatory.queue."
-_DEAD_LETTER_EVENTS = "dev.observatory.deadletter."
-
 
 class Seen:
     """When each worker was written down last by this process: at most once a second."""
@@ -46,9 +43,9 @@ def flush(transaction: Transaction, unit: cmd.Unit, families: Families, seen: Se
     if unit.streams:
         transaction.add("write_streams", rows=named(("stream", "sequence"), sorted(unit.streams.items())))
     for document in unit.documents:
-        if document["type"].startswith(_QUEUE_EVENTS):
+        if document["type"].startswith(cmd.QUEUE_EVENTS):
             _write_queue(transaction, document, unit.now)
-        elif document["type"].startswith(_DEAD_LETTER_EVENTS):
+        elif document["type"].startswith(cmd.DEAD_LETTER_EVENTS):
             _write_dead_letter(transaction, document)
     if unit.changed_schedules:
         schedules.write(transaction, {name: unit.schedules.get(name) for name in unit.changed_schedules})
@@ -84,7 +81,7 @@ def _write_edges(transaction: Transaction, unit: cmd.Unit, families: Families) -
 
 
 def _write_queue(transaction: Transaction, document: dict[str, Any], now: int) -> None:
-    participle = document["type"].removeprefix(_QUEUE_EVENTS).removesuffix(".v1")
+    participle = document["type"].removeprefix(cmd.QUEUE_EVENTS).removesuffix(".v1")
     data = document["data"]
     if participle == "configured":
         transaction.add("configure_queue", name=data["name"], max_running=data["max_running"], rate=data["rate_per_second"],
@@ -95,14 +92,8 @@ def _write_queue(transaction: Transaction, document: dict[str, Any], now: int) -
 
 
 def _write_dead_letter(transaction: Transaction, document: dict[str, Any]) -> None:
-    """A letter that was delivered is `replayed`, one that failed again stays `kept` with what was said."""
-    data = document["data"]
-    if document["type"] == f"{_DEAD_LETTER_EVENTS}discarded.v1":
-        status, outcome = "discarded", data["reason"]
-    else:
-        status = "replayed" if data["outcome"] == "delivered" else "kept"
-        outcome = f"{data['outcome']} ({data['status']}){': ' + data['detail'] if data['detail'] else ''}"
-    transaction.add("tell_dead_letter", id=data["id"], status=status, outcome=outcome)
+    status, outcome = cmd.letter_after(document)
+    transaction.add("tell_dead_letter", id=document["data"]["id"], status=status, outcome=outcome)
 
 
 # ---- events -----------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.alerts import Alert
-from contracts.errors import NotFound, ObservatoryError
+from contracts.errors import NotFound
 from contracts.event import Event
 from contracts.folding import Folded
 from contracts.ids import UuidSequence
@@ -170,12 +170,7 @@ class SqliteJobStore(Commanding):
             command.plan(needs, unit)
         loading.load(connection, state, needs, unit)
         unit.settle = lambda: cmd.settle_children(unit, lambda parents: loading.children(connection, state, unit, parents))
-        for command in part:
-            try:
-                results[id(command)] = command.apply(unit)
-            except ObservatoryError as error:
-                results[id(command)] = error
-        unit.settle()
+        cmd.apply_all(part, unit, results)
         return writing.flush(connection, state, unit, self._check)
 
     def _told(self, events: list[Event]) -> None:

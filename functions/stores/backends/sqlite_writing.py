@@ -112,14 +112,11 @@ def _write_counts(connection: sqlite3.Connection, state: WriterState, unit: cmd.
         write_rows(connection, _ADD_COUNT, values, "ON CONFLICT (queue, type, status) DO UPDATE SET jobs = jobs + excluded.jobs")
 
 
-_QUEUE_EVENTS = "dev.observatory.queue."
-
-
 def _write_queues(connection: sqlite3.Connection, state: WriterState, unit: cmd.Unit) -> None:
     for document in unit.documents:
-        if not document["type"].startswith(_QUEUE_EVENTS):
+        if not document["type"].startswith(cmd.QUEUE_EVENTS):
             continue
-        participle = document["type"].removeprefix(_QUEUE_EVENTS).removesuffix(".v1")
+        participle = document["type"].removeprefix(cmd.QUEUE_EVENTS).removesuffix(".v1")
         data = document["data"]
         if participle == "configured":
             connection.execute(
@@ -144,18 +141,7 @@ def _write_seen(connection: sqlite3.Connection, state: WriterState, unit: cmd.Un
         state.seen.update(dict.fromkeys(fresh, unit.now))
 
 
-_DEAD_LETTER_EVENTS = "dev.observatory.deadletter."
-
-
 def _write_dead_letters(connection: sqlite3.Connection, unit: cmd.Unit) -> None:
-    """A letter that was delivered is `replayed`, one that failed again stays `kept` with what was said."""
     for document in unit.documents:
-        if not document["type"].startswith(_DEAD_LETTER_EVENTS):
-            continue
-        data = document["data"]
-        if document["type"] == f"{_DEAD_LETTER_EVENTS}discarded.v1":
-            status, outcome = "discarded", data["reason"]
-        else:
-            status = "replayed" if data["outcome"] == "delivered" else "kept"
-            outcome = f"{data['outcome']} ({data['status'] or 'no answer'}){': ' + data['detail'] if data['detail'] else ''}"
-        connection.execute("UPDATE dead_letters SET status = ?, outcome = ? WHERE id = ?", (status, outcome, data["id"]))
+        if document["type"].startswith(cmd.DEAD_LETTER_EVENTS):
+            connection.execute("UPDATE dead_letters SET status = ?, outcome = ? WHERE id = ?", (*cmd.letter_after(document), document["data"]["id"]))

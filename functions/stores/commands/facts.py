@@ -1,10 +1,13 @@
-"""Commands that tell a fact of a stream that is no job's; the adapter changes the row in the same transaction."""
+"""Commands that tell a fact of a stream that is no job's, and what the fact makes of its row; the adapter changes that in the same transaction."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.event_types import full_name
+from contracts.event_types import PREFIX, full_name
 from functions.stores.commands.unit import Command, Needs, Unit
+
+QUEUE_EVENTS = f"{PREFIX}queue."
+DEAD_LETTER_EVENTS = f"{PREFIX}deadletter."
 
 
 @dataclass(slots=True)
@@ -42,3 +45,13 @@ class DeadLetterEvent(Command):
 
     def apply(self, unit: Unit) -> None:
         unit.tell(f"deadletter/{self.letter_id}", full_name(f"deadletter.{self.participle}"), self.data, self.actor)
+
+
+def letter_after(document: dict[str, Any]) -> tuple[str, str]:
+    """Status and outcome of a dead letter after an event of its stream: delivered it is `replayed`, failed again it stays `kept` with what
+    was said."""
+    data = document["data"]
+    if document["type"] == f"{DEAD_LETTER_EVENTS}discarded.v1":
+        return "discarded", data["reason"]
+    status = "replayed" if data["outcome"] == "delivered" else "kept"
+    return status, f"{data['outcome']} ({data['status'] or 'no answer'}){': ' + data['detail'] if data['detail'] else ''}"

@@ -149,6 +149,16 @@ def each(items: Iterable[Any], work: Callable[[Any], Any]) -> list[Any]:
     return results
 
 
+def apply_all(commands: Iterable[Command], unit: Unit, results: dict[int, Any]) -> None:
+    """The answer of each command under its id; a fault is an answer, too, and does not touch the others."""
+    for command in commands:
+        try:
+            results[id(command)] = command.apply(unit)
+        except ObservatoryError as error:
+            results[id(command)] = error
+    unit.settle()
+
+
 def state_deltas(documents: Iterable[dict[str, Any]]) -> dict[tuple[str, str, str], int]:
     """(queue, type, state) -> change, of job events."""
     deltas: dict[tuple[str, str, str], int] = defaultdict(int)

@@ -237,13 +237,15 @@ class DeadLetters:
         tried = about | {"reason": None, "edited": False, "replayed_id": "1", "status": 503, "detail": "away", "outcome": "failed"}
         await store.tell_of_dead_letter(letter().id, "replayed", tried, "eva")
         assert ((kept := await store.dead_letter(letter().id)).status, kept.outcome) == ("kept", "failed (503): away")
+        await store.tell_of_dead_letter(letter().id, "replayed", tried | {"status": None}, "eva")
+        assert ((kept := await store.dead_letter(letter().id)).status, kept.outcome) == ("kept", "failed (no answer): away")
         await store.tell_of_dead_letter(letter().id, "replayed", tried | {"status": 200, "detail": None, "outcome": "delivered"}, "eva")
         assert ((kept := await store.dead_letter(letter().id)).status, kept.outcome) == ("replayed", "delivered (200)")
         await store.tell_of_dead_letter(letter().id, "discarded", about | {"reason": "a test"}, "eva")
         assert ((kept := await store.dead_letter(letter().id)).status, kept.outcome) == ("discarded", "a test")
         events = await store.events_of(f"deadletter/{letter().id}")
         assert [(event.attribute("sequence"), event.type.split(".")[-2], event.attribute("actor")) for event in events] == [
-            ("1", "replayed", "eva"), ("2", "replayed", "eva"), ("3", "discarded", "eva")]  # fmt: skip
+            ("1", "replayed", "eva"), ("2", "replayed", "eva"), ("3", "replayed", "eva"), ("4", "discarded", "eva")]  # fmt: skip
 
     async def test_a_letter_that_dies_again_is_kept_again_but_not_once_it_was_discarded(self, store: JobStore) -> None:
         await store.keep_dead_letter(letter())
