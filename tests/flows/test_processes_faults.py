@@ -20,7 +20,7 @@ from tests.console.test_command_line import console
 from tests.support.ledger import Item, Ledger
 from tests.support.processes import descendants
 from tests.support.processes_system import Deployment, pause
-from tests.support.servers import WITHOUT, own_servers
+from tests.support.servers import WITHOUT, needs, own_servers
 from tests.support.system import System
 from tests.support.waiting import wait_until
 
@@ -141,8 +141,8 @@ def test_redis_is_flushed_and_killed(deployment: Deployment) -> None:
         deployment.wait_for_jobs(30)
 
 
-@pytest.mark.skipif("mongo" in WITHOUT, reason="no MongoDB server here, as OBSERVATORY_TEST_WITHOUT says")
 def test_the_event_log_is_away_for_half_a_minute(deployment: Deployment) -> None:
+    needs("mongo")
     with deployment.load(calm=0.2):
         deployment.wait_for_jobs(20)
         kill(deployment.servers, "mongo")

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from functions.metrics_engine.service import MetricsEngine
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
 from functions.stores.job_store import PUBLISH_CURSOR, Submitted
+from tests.kills.planting import planted_in
 from tests.ports.job_store.steps import claimed, ended, request
 from tests.support.checker import check, read_evidence
 from tests.support.ledger import NONCE, Item, Ledger, note
@@ -208,11 +208,7 @@ PLANTED = {
 @pytest.mark.parametrize("planted", PLANTED)
 def test_what_was_planted_in_the_database_is_named(good: Path, tmp_path: Path, planted: str) -> None:
     invariant, sql = PLANTED[planted]
-    folder = Path(shutil.copytree(good, tmp_path / "copy"))
-    with sqlite3.connect(folder / "observatory.db") as connection:
-        assert connection.execute(sql).rowcount > 0, "nothing was planted"
-    connection.close()
-    found = checked(folder)
+    found = checked(planted_in(sql, good, tmp_path))
     assert any(violation.startswith(f"{invariant}:") for violation in found), found
 
 

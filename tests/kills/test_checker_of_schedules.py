@@ -1,14 +1,13 @@
 """The checker sees what is wrong with schedules: each planted violation is named."""
 
 import asyncio
-import shutil
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from contracts.validation import validate_event
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
+from tests.kills.planting import planted_in
 from tests.ports.job_store.schedules import put, resolve
 from tests.ports.job_store.steps import run
 from tests.support.checker import check
@@ -62,9 +61,5 @@ def test_a_good_life_has_no_violation(good: Path) -> None:
 @pytest.mark.parametrize("planted", PLANTED)
 def test_what_was_planted_is_named(good: Path, tmp_path: Path, planted: str) -> None:
     invariant, sql = PLANTED[planted]
-    folder = Path(shutil.copytree(good, tmp_path / "copy"))
-    with sqlite3.connect(folder / "observatory.db") as connection:
-        assert connection.execute(sql).rowcount > 0, "nothing was planted"
-    connection.close()
-    found = check(folder / "observatory.db")
+    found = check(planted_in(sql, good, tmp_path) / "observatory.db")
     assert any((violation.startswith(invariant) and "schedule" in violation) or "firing" in violation for violation in found), found

@@ -1,4 +1,4 @@
-"""What every Broker does. An adapter's test inherits BrokerSuite and says how to start that broker.
+"""What every Broker does. An adapter's test inherits BrokerSuite and brings the fixture `start`, which stops after a test what it started.
 
 PublisherSuite is the half of it that every Publisher has to pass, also one that hands on to a broker elsewhere.
 """
@@ -90,10 +90,6 @@ async def settled(broker: Broker, triggers: Sequence[Trigger], events: Sequence[
 
 class PublisherSuite:
     """What every Publisher does, whatever becomes of the events."""
-
-    @pytest.fixture
-    def start(self) -> Start:
-        raise NotImplementedError("start a broker with these Triggers and subscribers; stop it after the test")
 
     async def test_what_was_published_is_confirmed(self, start: Start) -> None:
         broker = await start([trigger("all")], {"worker": Recorder(), "dead-letter": Recorder()})

@@ -1,94 +1,48 @@
 """The search index on PostgreSQL: the searching suite with an index that has come all the way, half the way, and nowhere."""
 
 import asyncio
-import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
 
-from contracts.query import Query, parse
+from contracts.query import parse
 from contracts.validation import validate_event
 from functions.stores.backends.postgres_job_store import PostgresJobStore
 from functions.stores.backends.postgres_search.index import PostgresIndexRows
 from functions.stores.backends.postgres_search.link import ThreadLink
-from functions.stores.job_store import JobPage, JobStore
-from functions.stores.search.bits import BLOCK
-from tests.ports.job_store.searching import Searching, everything_shown, found
+from functions.stores.job_store import JobStore
+from tests.ports.job_store.searching import everything_shown, found
 from tests.ports.job_store.steps import one, request, run, submitted
-from tests.support.stores import SteppedClock
+from tests.ports.job_store.stepwise import FIRST_NUMBER, Stepwise, StepwiseSearching
+from tests.ports.test_postgres_job_store import PostgresLaboratory
 
 pytestmark = pytest.mark.servers
 
 
-class _StepwiseStore(PostgresJobStore):
-    """Its index goes on only before queries, and then as far as `progress` says: to the head, somewhere, or not at all."""
-
-    progress = "head"
-    dice = random.Random(7)
-
-    async def open_search(self, shown: Callable[[str, Any], Any], version: str) -> None:
-        await self.search.open(shown, f"{self.source} {version}", follow=False)
-
-    async def jobs(self, where: Query, limit: int, cursor: str | None) -> JobPage:
-        follower = self.search.follower
-        if follower is not None and (self.progress == "head" or (self.progress == "somewhere" and self.dice.random() < 0.3)):
-            await asyncio.to_thread(_go_on, follower)
-        return await super().jobs(where, limit, cursor)
+class _Store(Stepwise, PostgresJobStore):
+    pass
 
 
-def _go_on(follower: Any) -> None:
-    follower.hurry()
-    assert follower._is_ours()
-    while follower.follow() or follower.fill():
-        pass
-
-
-class StepwiseLaboratory:
-    """Its jobs lie on both sides of a border between two blocks of the index."""
-
+class StepwiseLaboratory(PostgresLaboratory):
     def __init__(self, url: str, progress: str) -> None:
-        self.url, self._progress, self.clock = url, progress, SteppedClock()
+        super().__init__(url)
+        self._progress = progress
         with psycopg.connect(url) as connection:
-            connection.execute(f"ALTER TABLE observatory.jobs ALTER COLUMN number RESTART WITH {2 * BLOCK - 20}".encode())
+            connection.execute(f"ALTER TABLE observatory.jobs ALTER COLUMN number RESTART WITH {FIRST_NUMBER}".encode())
 
     async def open(self) -> JobStore:
-        store = _StepwiseStore.at(self.url, check=validate_event, clock=self.clock, migrate=False)
+        store = _Store.at(self.url, check=validate_event, clock=self.clock, migrate=False)
         store.progress = self._progress  # type: ignore[attr-defined]
         await store.open()
         return store
 
-    def pass_seconds(self, seconds: float) -> None:
-        self.clock.advance(seconds)
 
-
-class _Searching(Searching):
-    progress = "head"
-
+class TestPostgresSearch(StepwiseSearching):
     @pytest.fixture
-    def laboratory(self, postgres_url: str) -> Iterator[StepwiseLaboratory]:
-        yield StepwiseLaboratory(postgres_url, self.progress)
-
-    @pytest.fixture
-    async def store(self, laboratory: StepwiseLaboratory) -> AsyncIterator[JobStore]:
-        store = await laboratory.open()
-        await store.declare_queues([("default", None, None, False), ("bulk", None, None, False)])
-        yield store
-        await store.close()
-
-
-class TestWithTheIndexAtTheHead(_Searching):
-    progress = "head"
-
-
-class TestWithTheIndexSomewhere(_Searching):
-    progress = "somewhere"
-
-
-class TestWithTheIndexNowhere(_Searching):
-    progress = "nowhere"
+    def laboratory(self, postgres_url: str, progress: str) -> StepwiseLaboratory:
+        return StepwiseLaboratory(postgres_url, progress)
 
 
 # ---- several processes ------------------------------------------------------------------------------------------

@@ -61,7 +61,8 @@ def own_servers(*names: str) -> Iterator[Servers]:
 @contextlib.contextmanager
 def server_folder(name: str) -> Iterator[Path]:
     """A folder for a server that a test starts, and stops, in a way of its own; removed at its end."""
-    if name in WITHOUT or not REQUIRED:
+    needs(name)
+    if not REQUIRED:
         pytest.skip(f"{name} of its own: `make test-servers` starts it")
     folder = _folder_for_all()
     try:
@@ -78,9 +79,14 @@ def stop_started() -> None:
     _started.clear()
 
 
-def _start(servers: Servers, name: str) -> str:
+def needs(name: str) -> None:
+    """Skips a test that is about a server which is not to be had here, naming it."""
     if name in WITHOUT:
         pytest.skip(f"{name} is not here, as OBSERVATORY_TEST_WITHOUT says")
+
+
+def _start(servers: Servers, name: str) -> str:
+    needs(name)
     try:
         servers.start([name])
     except ConfigurationError as error:
