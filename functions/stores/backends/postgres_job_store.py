@@ -49,6 +49,7 @@ from functions.stores.job_store import (
     Resolve,
     Tick,
 )
+from functions.stores.pruning import Walk
 from functions.stores.retention import Checkpoint, Pruned, Retention
 
 
@@ -70,7 +71,7 @@ class PostgresJobStore(Commanding):
         self._database_clock = DatabaseClock()
         self._clock = clock or self._database_clock
         self._is_open = self._is_alone = False
-        self._walk = retention.Walk()
+        self._walk = Walk()
         self.search = PostgresSearch(database)
         self._make_parts()
 

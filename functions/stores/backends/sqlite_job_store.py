@@ -43,6 +43,7 @@ from functions.stores.job_store import (
     Recovered,
     Refusal,
 )
+from functions.stores.pruning import Walk
 from functions.stores.retention import STATUSES, Checkpoint, Pruned, Retention
 
 Check = Callable[[Event], None]
@@ -70,7 +71,7 @@ class SqliteJobStore(Commanding):
         self._source = ""
         self._callbacks: list[Committed] = []
         self._state = WriterState()
-        self._walk = retention.Walk()
+        self._walk = Walk()
         self.search = SqliteSearch(database)
 
     # ---- life -------------------------------------------------------------------------------------------------
