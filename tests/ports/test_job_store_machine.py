@@ -1,59 +1,33 @@
 """The state machine of the life of a job over each store; and planted bugs, each of which it must find."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from functions.stores import commands, moves
 from functions.stores.backends import postgres_writing, sqlite_writing
 from functions.stores.backends.postgres_job_store import PostgresJobStore
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.commands import running, unit
-from tests.ports.job_store.benches import PostgresBench, SqliteBench
 from tests.ports.job_store.machine import LifeMachine
-from tests.support.postgres import Databases
+from tests.ports.job_store.machines import STORES, hunt, live, long, over, quick
+
+QUICK, LONG = quick(100, 30), long(600, 60)
 
 
-class SqliteMachine(LifeMachine):
-    def make_bench(self) -> SqliteBench:
-        return SqliteBench()
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
+@pytest.fixture(params=STORES)
 def machine(request: pytest.FixtureRequest) -> type[LifeMachine]:
     """The machine over each store."""
-    if request.param == "sqlite":
-        return SqliteMachine
-    databases: Databases = request.getfixturevalue("postgres_databases")
-
-    class PostgresMachine(LifeMachine):
-        def make_bench(self) -> PostgresBench:
-            return PostgresBench(databases)
-
-    return PostgresMachine
-
-
-QUICK = settings(max_examples=100, stateful_step_count=30, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=600, stateful_step_count=60, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=True)
-HUNT = settings(QUICK, max_examples=200, phases=[Phase.generate])  # finding is enough; nothing is made smaller
-
-
-def _fewer(usual: settings, machine: type[LifeMachine], part: int = 3) -> settings:
-    """Over a server each step is a few round trips."""
-    return usual if machine is SqliteMachine else settings(usual, max_examples=usual.max_examples // part)
+    return over(LifeMachine, request)
 
 
 def test_any_life_in_any_order_is_the_models(machine: type[LifeMachine]) -> None:
-    run_state_machine_as_test(machine, settings=_fewer(QUICK, machine))
+    live(machine, QUICK)
 
 
 @pytest.mark.kills
 def test_many_lives_at_random_are_the_models(machine: type[LifeMachine]) -> None:
-    run_state_machine_as_test(machine, settings=_fewer(LONG, machine, 6))
+    live(machine, LONG, 6)
 
 
 # ---- planted bugs -----------------------------------------------------------------------------------------------
@@ -139,15 +113,6 @@ def let_the_wall_clock_decide_a_lease(patch: Patch) -> None:
 BUGS = [drop_an_event, end_twice, leave_a_gap, count_one_off, let_a_stale_token_win, repeat_an_effect, let_the_wall_clock_decide_a_lease]
 
 
-@contextlib.contextmanager
-def planted(bug: Any) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        bug(patch)
-        yield
-
-
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
 def test_the_machine_finds_a_planted_bug(machine: type[LifeMachine], bug: Any) -> None:
-    with planted(bug), pytest.raises(Exception) as found:
-        run_state_machine_as_test(machine, settings=HUNT)
-    assert not isinstance(found.value, TypeError | AttributeError | NameError), found.value  # the bug itself must be sound code
+    hunt(machine, QUICK, bug)

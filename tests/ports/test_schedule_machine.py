@@ -3,52 +3,29 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from contracts import schedule
 from functions.stores.backends import postgres_schedules, sqlite_schedules
 from functions.stores.commands import firing
-from tests.ports.job_store.benches import PostgresBench, SqliteBench
+from tests.ports.job_store.machines import STORES, hunt, live, long, over, quick
 from tests.ports.job_store.schedule_machine import ScheduleMachine
-from tests.support.postgres import Databases
 
-QUICK = settings(max_examples=60, stateful_step_count=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=600, stateful_step_count=50, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=True)
-HUNT = settings(QUICK, max_examples=200, phases=[Phase.generate])
+QUICK, LONG = quick(60, 25), long(600, 50)
 
 
-class SqliteSchedules(ScheduleMachine):
-    def make_bench(self) -> SqliteBench:
-        return SqliteBench()
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
+@pytest.fixture(params=STORES)
 def machine(request: pytest.FixtureRequest) -> type[ScheduleMachine]:
     """The machine over each store."""
-    if request.param == "sqlite":
-        return SqliteSchedules
-    databases: Databases = request.getfixturevalue("postgres_databases")
-
-    class PostgresSchedules(ScheduleMachine):
-        def make_bench(self) -> PostgresBench:
-            return PostgresBench(databases)
-
-    return PostgresSchedules
-
-
-def _fewer(usual: settings, machine: type[ScheduleMachine], part: int = 3) -> settings:
-    """Over a server each step is a few round trips."""
-    return usual if machine is SqliteSchedules else settings(usual, max_examples=usual.max_examples // part)
+    return over(ScheduleMachine, request)
 
 
 def test_any_life_of_schedules_is_the_models(machine: type[ScheduleMachine]) -> None:
-    run_state_machine_as_test(machine, settings=_fewer(QUICK, machine))
+    live(machine, QUICK)
 
 
 @pytest.mark.kills
 def test_many_lives_of_schedules_at_random_are_the_models(machine: type[ScheduleMachine]) -> None:
-    run_state_machine_as_test(machine, settings=_fewer(LONG, machine, 6))
+    live(machine, LONG, 6)
 
 
 # ---- planted bugs -----------------------------------------------------------------------------------------------
@@ -108,8 +85,4 @@ BUGS = [fire_again, lose_the_last, forget_the_overlap, shift_the_grid, resume_wh
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
 def test_the_machine_finds_a_planted_bug(machine: type[ScheduleMachine], bug: Any) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        bug(patch)
-        with pytest.raises(Exception) as found:
-            run_state_machine_as_test(machine, settings=HUNT)
-    assert not isinstance(found.value, TypeError | AttributeError | NameError), found.value
+    hunt(machine, QUICK, bug)

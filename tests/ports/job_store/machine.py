@@ -6,6 +6,7 @@ the timelines and the statistics must agree (I1 to I18, as far as a store alone 
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import pytest
@@ -63,10 +64,9 @@ REQUEST = st.fixed_dictionaries(
 
 
 class LifeMachine(RuleBasedStateMachine):
-    """Subclasses give `make_bench`."""
+    """`machines.over` says by `make_bench` where it runs."""
 
-    def make_bench(self) -> Bench:
-        raise TypeError("a machine needs a bench to run on")
+    make_bench: Callable[[], Bench]
 
     def __init__(self) -> None:
         super().__init__()

@@ -4,6 +4,7 @@ The model counts due times by itself: every schedule here is a grid of seconds (
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,10 +62,9 @@ class Seen:
 
 
 class ScheduleMachine(RuleBasedStateMachine):
-    """Subclasses give `make_bench`."""
+    """`machines.over` says by `make_bench` where it runs."""
 
-    def make_bench(self) -> Bench:
-        raise TypeError("a machine needs a bench to run on")
+    make_bench: Callable[[], Bench]
 
     def __init__(self) -> None:
         super().__init__()
