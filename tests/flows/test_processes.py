@@ -1,5 +1,6 @@
 """`make run PROFILE=servers`: the same system as several processes, used as a person uses it."""
 
+import hashlib
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ import pytest
 
 from eventing.brokers.rabbitmq.topology import Topology
 from eventing.triggers import load_triggers
-from tests.flows.test_dead_letters import kept, wish
+from tests.flows.test_dead_letters import wish
 from tests.support.postgres import Databases
 from tests.support.processes_system import SETTINGS, ProcessesSystem, delete_queues
 from tests.support.servers import server_url
@@ -101,25 +102,31 @@ def test_a_running_job_is_cancelled_in_another_process(system: ProcessesSystem) 
     assert system.ended(job)["status"] == "cancelled"
 
 
+def kept(system: ProcessesSystem, event_id: str) -> Any:
+    """An event's dead letter, once it is there; those of the tests before may come late."""
+    return wait_until(lambda: [each for each in system.request("GET", "/v1/dead-letters?status=kept").json()["items"] if each["event_id"] == event_id])[0]
+
+
 @servers
 def test_webhooks_are_called_and_a_dead_letter_is_replayed_to_its_trigger_alone(system: ProcessesSystem, hooks: list[Webhook]) -> None:
     broken, sound = hooks
     for letter in system.request("GET", "/v1/dead-letters?status=kept").json()["items"]:
         wish(system, letter, "discard", {"reason": "of the tests before"})
     job = system.submit("text.statistics", {"text": "to be"})
-    wait_until(lambda: any(event["subject"] == f"job/{job}" for event in sound.taken))
-    letter = kept(system)
+    (event,) = wait_until(lambda: [event for event in sound.taken if event["subject"] == f"job/{job}"])
+    letter = kept(system, event["id"])
     assert (letter["trigger"], letter["attempts"]) == ("broken", 2)
-    calls, broken.status = len(sound.taken), 204
+    broken.status = 204
     answer = wish(system, letter, "replay", {"reason": "it is mended"})
     assert answer.status == 202 and answer.json()["status"] == "replayed"
-    assert [event["subject"] for event in broken.taken] == [f"job/{job}"] and len(sound.taken) == calls
+    for hook in hooks:  # each once; what the tests before left under way may come in between
+        assert [event["subject"] for event in hook.taken].count(f"job/{job}") == 1
 
 
 @servers
 def test_a_message_that_is_no_event_is_a_dead_letter_and_one_for_the_processor_is_replayed_by_http(system: ProcessesSystem) -> None:
     put(Topology(load_triggers()).queue(load_triggers()[0]), b"no event", "text/plain")
-    letter = kept(system)
+    letter = kept(system, f"sha256:{hashlib.sha256(b'no event').hexdigest()}")
     assert (letter["trigger"], letter["bytes"]) == ("processor-default", 8)
     event = next(item for item in system.request("GET", "/v1/events?limit=100").json()["items"] if item["type"].endswith("job.queued.v1"))
     answer = wish(system, letter, "replay", {"event": event, "reason": "what was meant"})
