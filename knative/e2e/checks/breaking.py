@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from knative.e2e.checks.deployment import Deployment
+from knative.e2e.checks.gate import are_settled, both_are_kept
 from knative.e2e.deploy import BREAKABLE
 from knative.e2e.kubectl import is_ready, wait_until
 from knative.e2e.stages import StageFailed
 
 SLEEPERS = ("gateway", "processor", "metrics-engine", "read-model")
 FLOW = 200
+SPOOLED = "import json, os, pathlib; print(json.dumps(len(list(pathlib.Path(os.environ['OBSERVATORY_SPOOL']).glob('*.letter')))))"
 
 
 def allow_breaking(it: Deployment) -> None:
@@ -118,10 +120,28 @@ def idle_functions_go_to_zero_and_wake(it: Deployment) -> str:
     return "woken: " + ", ".join(f"{service} {seconds:.1f} s" for service, seconds in woken.items())
 
 
+def a_dead_letter_outlives_an_absent_postgresql(it: Deployment) -> str:
+    """The Broker asks its dead-letter sink once alone, so the function keeps in its own folder what its store cannot take."""
+    event_id = f"{it.run}-homeless"
+    it.submit("demo.noop", {})  # somebody is awake to refuse the event
+    it.api("scale", "statefulset/postgres", "--replicas=0")
+    try:
+        wait_until("PostgreSQL is gone", lambda: not it.api.items("pods", "-l", "app=postgres"), timeout=90)
+        it.publish_broken(event_id)
+        spooled = wait_until("its letters are spooled", lambda: it.inside(SPOOLED) >= 2, timeout=180, look=it.api.hints)
+    finally:
+        it.api("scale", "statefulset/postgres", "--replicas=1")
+    it.api("rollout", "status", "statefulset/postgres", "--timeout=120s", timeout=140)
+    seconds = wait_until("they are in the store", lambda: both_are_kept(it, event_id), timeout=120, look=it.api.hints)
+    wait_until("its letters are settled", lambda: are_settled(it, event_id), timeout=60)
+    return f"two letters spooled after {spooled:.0f} s, in PostgreSQL {seconds:.0f} s after it was back"
+
+
 CHECKS = (
     idle_functions_go_to_zero_and_wake,
     a_killed_processor_costs_no_job,
     rabbitmq_restarts_while_200_jobs_flow,
     a_new_revision_is_rolled_out_while_200_jobs_flow,
     rabbitmq_loses_all_its_data_while_jobs_wait,
+    a_dead_letter_outlives_an_absent_postgresql,
 )
