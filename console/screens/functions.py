@@ -7,15 +7,13 @@ from console.messages import Want
 from console.screens.jobs import age_of
 from console.screens.listing import Column, Listing, Row
 from console.screens.page import Page, Text, document, facts, heading
+from console.screens.panels import instances
 from console.screens.screen import Outcome
 from console.state import State, View
 from console.wants import FUNCTIONS, STORES
 from console.widgets.canvas import Area
 
-
-def _instances(function: Row) -> tuple[str, str]:
-    number = len(function.get("instances") or ())
-    return (f"{number} up", "ok") if number else ("at zero", "dim")
+AT_ZERO = "No instance is up: it is at zero, and the next event or request wakes it."
 
 
 def _since(state: State, instant: str | None) -> tuple[str, str]:
@@ -44,7 +42,7 @@ class Functions(Listing):
     headroom = 1
     columns = (
         Column("function", lambda state, function: (function["name"], "title"), 16, sort=lambda f: f["name"]),
-        Column("instances", lambda state, function: _instances(function), 10, sort=lambda f: len(f.get("instances") or ())),
+        Column("instances", lambda state, function: instances(function), 10, sort=lambda f: len(f.get("instances") or ())),
         Column("pods", lambda state, function: _pods(function), 5, ">", least=110, sort=lambda f: f.get("pods")),
         Column("started", lambda state, function: _since(state, function.get("last_started_at")), 10, ">", sort=lambda f: f.get("last_started_at")),
         Column("stopped", lambda state, function: _since(state, function.get("last_stopped_at")), 10, ">", least=110),
@@ -93,7 +91,7 @@ class FunctionScreen(Page):
 
     def head(self, area: Area, state: State, view: View) -> None:
         function = self._found(state, view)
-        area.spans(1, 0, [(view.subject, "title"), ("  ", ""), _instances(function)])
+        area.spans(1, 0, [(view.subject, "title"), ("  ", ""), instances(function)])
         area.put(1, 1, str(function.get("does") or ""), "dim")
 
     def text(self, state: State, view: View, columns: int) -> Text:
@@ -102,4 +100,4 @@ class FunctionScreen(Page):
         lines = facts(plain, columns)
         for found in function.get("instances") or ():
             lines += heading(str(found.get("instance"))) + document(found, columns)
-        return lines if function.get("instances") else [*lines, [], [("No instance is up: it is at zero, and the next event or request wakes it.", "dim")]]
+        return lines if function.get("instances") or function.get("pods") else [*lines, [], [(AT_ZERO, "dim")]]

@@ -139,9 +139,16 @@ def alerts(area: Area, state: State, window: Window, *, with_times: bool) -> Non
         area.put(1, line, f"{_alert_mark(state)}{words_of(alert)}", style_of(alert))
     y = max(len(found), 1)
     for function in state.items(FUNCTIONS)[: max(area.lines - y, 0)]:
-        number = len(function.get("instances") or ())
-        area.spans(1, y, [(str(function["name"]).ljust(16), "dim"), (f"{number} up" if number else "at zero", "ok" if number else "faint")])
+        area.spans(1, y, [(str(function["name"]).ljust(16), "dim"), instances(function)])
         y += 1
+
+
+def instances(function: Mapping[str, Any]) -> tuple[str, str]:
+    """How many instances of a function are up, and the style of saying so; a pod that has not told of its start yet starts."""
+    number, pods = len(function.get("instances") or ()), function.get("pods") or 0
+    if not number and pods:
+        return f"{pods} starting", "warn"
+    return (f"{number} up", "ok") if number else ("at zero", "faint")
 
 
 def _alert_mark(state: State) -> str:

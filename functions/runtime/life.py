@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from functions.stores.stats_store import StatsStore
 
 LAST_SECONDS = 2.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
 
 class Life:
@@ -50,7 +51,9 @@ class Life:
         if self._relay is not None:
             await self._relay.stop(LAST_SECONDS)
         if self._writing:
-            await asyncio.wait(self._writing, timeout=LAST_SECONDS)
+            _, left = await asyncio.wait(self._writing, timeout=LAST_SECONDS)
+            for task in left:
+                task.cancel()
 
     def _write(self, record: Instance) -> None:
         self._record = record
@@ -59,5 +62,12 @@ class Life:
         task.add_done_callback(self._writing.discard)
 
     async def _note(self, record: Instance) -> None:
-        with contextlib.suppress(ObservatoryError):  # what is not told now is told with the next change
-            await (await self._stats()).note_instance(record)
+        """Until it is told, or a newer record tells it, too: statistics may be away for a while when everything starts at once."""
+        pause = FIRST_PAUSE
+        while True:
+            with contextlib.suppress(ObservatoryError):
+                return await (await self._stats()).note_instance(record)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            if self._record is not record:
+                return None

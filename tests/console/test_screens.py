@@ -8,6 +8,7 @@ import pytest
 from console.messages import Act, Acted, Attach, Clicked, Connect, Copy, Happened, Keep, Pressed, Received, Refused, Ticked, Unreached
 from console.render import render
 from console.screens import SCREENS
+from console.screens.panels import instances
 from console.state import State
 from console.update import update, wants
 from console.wants import ALERTS
@@ -132,6 +133,12 @@ def test_the_dashboard_shows_totals_times_and_queues() -> None:
     shown = frame(scene("dashboard"))
     for words in ("12,345", "41.5/s", "400 ms", "paused", "processor", "at zero", "of 12,374"):
         assert words in shown
+
+
+def test_a_function_whose_pod_has_told_nothing_yet_is_starting() -> None:
+    assert instances({"name": "gateway", "instances": [], "pods": 1}) == ("1 starting", "warn")
+    assert instances({"name": "gateway", "instances": [{}, {}], "pods": 2}) == ("2 up", "ok")
+    assert instances({"name": "gateway", "instances": [], "pods": 0})[0] == instances({"name": "gateway", "instances": []})[0] == "at zero"
 
 
 def test_the_dashboard_turns_to_other_windows_of_time() -> None:

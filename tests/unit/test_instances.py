@@ -56,9 +56,15 @@ async def test_a_store_that_is_away_disturbs_nobody() -> None:
     async def stats() -> Any:
         return told
 
-    Life(stats, "gateway", "pod-1", lambda: SECOND, 0.25).started()
+    life = Life(stats, "gateway", "pod-1", lambda: SECOND, 0.25)
+    life.started()
     await asyncio.sleep(0.01)
     assert told.records == []
+    told.is_away = False
+    while not told.records:  # it is told once the store is back, though no request comes
+        await asyncio.sleep(0.02)
+    assert told.records[0].first_request_at is None
+    await life.end()
 
 
 RECORDS = [
