@@ -105,6 +105,11 @@ class Parts(Maker):
 
         return load_triggers(self.settings.trigger_files)
 
+    def triggers_of(self, function: str) -> list[str]:
+        """The names of the Triggers whose subscriber is that function; a queue's own Service (`processor-io`) is its function's."""
+        services = [(trigger.name, trigger.subscriber.service or "") for trigger in self.triggers()]
+        return [name for name, service in services if service == function or service.startswith(f"{function}-")]
+
     def keep_catalogue(self, catalogue: "Catalogue") -> None:
         self.made["catalogue"] = catalogue
 

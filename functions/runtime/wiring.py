@@ -159,8 +159,8 @@ class Services(Maker):
         parts, settings = self.parts, self.settings
         store, bell = await parts.job_store(), await parts.bell()
         watch = Watch(store, await parts.stats_store(), settings.alert_rules, min(EVERY_SECONDS, settings.tick_seconds))
-        readers = [trigger.name for trigger in parts.triggers() if trigger.subscriber.service == "metrics-engine"]  # it follows the feed by its cursor
-        scheduler = Scheduler(store, bell, readers, await self.sweeper(), await self._intake(), await self.bulk(), watch)
+        readers, claimers = parts.triggers_of("metrics-engine"), parts.triggers_of("processor")
+        scheduler = Scheduler(store, bell, readers, await self.sweeper(), await self._intake(), await self.bulk(), watch, claimers)
         scheduler.hosted = self.hosted
         await scheduler.declare()
         return scheduler

@@ -35,17 +35,18 @@ class Bell(Protocol):
 
 
 class Scheduler(Consumer):
-    """`readers` names the Triggers whose subscriber follows the feed by the cursor of the statistics; `sweeper` drops what
-    is old when a tick comes as an event, and `bulk` goes on with operations that were interrupted (a process that lives does
-    both by itself); `intake` reads the templates of schedules (None: they do not fire here); `watch` raises alerts."""
+    """`readers` names the Triggers whose subscriber follows the feed by the cursor of the statistics, `claimers` those whose
+    subscriber claims jobs: of their events it is known when they were passed. `sweeper` drops what is old when a tick comes as
+    an event, and `bulk` goes on with operations that were interrupted (a process that lives does both by itself); `intake` reads
+    the templates of schedules (None: they do not fire here); `watch` raises alerts."""
 
     def __init__(
         self, store: JobStore, bell: Bell, readers: Sequence[str] = (), sweeper: Sweeper | None = None, intake: Intake | None = None,
-        bulk: Bulk | None = None, watch: Watch | None = None,
+        bulk: Bulk | None = None, watch: Watch | None = None, claimers: Sequence[str] = (),
     ) -> None:  # fmt: skip
         super().__init__(store)
         self._store, self._bell, self._readers, self._sweeper, self._intake, self._bulk = store, bell, readers, sweeper, intake, bulk
-        self._watch = watch
+        self._watch, self._claimers = watch, claimers
 
     async def declare(self) -> Declared:
         """Takes over the schedules that tasks declare."""
@@ -104,4 +105,4 @@ class Scheduler(Consumer):
         cursor = min(statistics, cursors.get(EVENT_LOG_CURSOR, statistics))
         if cursor < await self._store.head():
             await self._bell.ring_readers()
-        await self._store.resolve_dead_letters(self._readers, cursor)
+        await self._store.resolve_dead_letters(self._readers, cursor, self._claimers)

@@ -419,11 +419,12 @@ class JobStore(Protocol):
     async def dead_letter_of(self, trigger: str, source: str, event_id: str) -> DeadLetter | None:
         """The letter that is kept for an event that a Trigger's subscriber could not handle."""
 
-    async def resolve_dead_letters(self, triggers: Sequence[str], position: int) -> int:
+    async def resolve_dead_letters(self, readers: Sequence[str], position: int, claimers: Sequence[str]) -> int:
         """Marks doorbells that died because something was away as `resolved`, now that what they rang for was done.
 
-        Of these Triggers (readers of the feed) those at or below `position`; of any Trigger a `job.queued` whose job is
-        queued no more. Returns how many.
+        Of the Triggers `readers` (whose subscriber reads the feed) those at or below `position`; of `claimers` (whose subscriber
+        claims jobs) a `job.queued` whose job is queued no more. Of no other Trigger: nobody but its subscriber knows what
+        became of the event. Returns how many.
         """
 
     async def tell_of_dead_letter(self, letter_id: str, participle: str, data: dict[str, Any], actor: str) -> None:

@@ -1,6 +1,7 @@
 """An event that nobody could handle: kept as it came, replayed to the one Trigger that failed, or discarded."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -107,3 +108,17 @@ def test_the_command_line_shows_replays_edits_and_discards(system: System, hooks
     assert console(system, "dead-letters", "discard", letter).returncode == 2
     assert "discarded" in console(system, "dead-letters", "discard", letter, "--reason", "enough").stdout
     assert console(system, "dead-letters", "replay", "nowhere").returncode == 5
+
+
+def test_what_a_webhook_did_not_take_is_not_settled_because_the_job_went_on(tmp_path: Path) -> None:
+    with listening(503) as (hook,):
+        lead_to(tmp_path / "triggers", "queued", hook, "job.queued")
+        with running_system(tmp_path / "data", OBSERVATORY_TRIGGERS=str(tmp_path / "triggers"), OBSERVATORY_TICK_SECONDS="0.2") as system:
+            job_id = system.submit("demo.noop")
+            letter = kept(system)
+            system.ended(job_id)
+            time.sleep(1)  # some ticks, each of which settles what came to pass meanwhile
+            assert system.request("GET", f"/v1/dead-letters/{letter['id']}").json()["status"] == "kept"
+            hook.status = 204
+            assert wish(system, letter, "replay", {}).json()["status"] == "replayed"
+            assert [event["subject"] for event in hook.taken] == [f"job/{job_id}"]

@@ -339,10 +339,11 @@ class PostgresJobStore(Commanding):
     async def dead_letter_of(self, trigger: str, source: str, event_id: str) -> DeadLetter | None:
         return await reading.dead_letter_of(self.database, trigger, source, event_id)
 
-    async def resolve_dead_letters(self, triggers: Sequence[str], position: int) -> int:
+    async def resolve_dead_letters(self, readers: Sequence[str], position: int, claimers: Sequence[str]) -> int:
         if not (await self.dead_letter_counts()).get("kept"):
             return 0
-        return int(await self.write(SqlWrite(lambda transaction, now: records.resolve_dead_letters(transaction, triggers, position))))
+        write = SqlWrite(lambda transaction, now: records.resolve_dead_letters(transaction, readers, position, claimers))
+        return int(await self.write(write))
 
     async def remember_secrets(self, schemas: Mapping[str, Any]) -> dict[str, list[Any]]:
         kept = await reading.secret_schemas(self.database)

@@ -24,8 +24,9 @@ def keep_dead_letter(transaction: Transaction, letter: DeadLetter) -> None:
     )  # fmt: skip
 
 
-async def resolve_dead_letters(transaction: Transaction, triggers: Sequence[str], position: int) -> int:
-    return len(await transaction.rows("resolve_dead_letters", triggers=list(triggers), position=position, outcome=_PASSED))
+async def resolve_dead_letters(transaction: Transaction, readers: Sequence[str], position: int, claimers: Sequence[str]) -> int:
+    done = await transaction.rows("resolve_dead_letters", readers=list(readers), position=position, claimers=list(claimers), outcome=_PASSED)
+    return len(done)
 
 
 def keep_secret_schemas(transaction: Transaction, schemas: Mapping[str, Any]) -> None:

@@ -348,10 +348,10 @@ class SqliteJobStore(Commanding):
     async def dead_letter_of(self, trigger: str, source: str, event_id: str) -> DeadLetter | None:
         return await self.database.read(lambda connection: reading.dead_letter_of(connection, trigger, source, event_id))
 
-    async def resolve_dead_letters(self, triggers: Sequence[str], position: int) -> int:
+    async def resolve_dead_letters(self, readers: Sequence[str], position: int, claimers: Sequence[str]) -> int:
         if not (await self.dead_letter_counts()).get("kept"):
             return 0
-        write = SqlWrite(lambda connection: records.resolve_dead_letters(connection, triggers, position))
+        write = SqlWrite(lambda connection: records.resolve_dead_letters(connection, readers, position, claimers))
         return int(await self.database.ask(write))
 
     async def remember_secrets(self, schemas: Mapping[str, Any]) -> dict[str, list[Any]]:

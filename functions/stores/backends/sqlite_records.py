@@ -39,16 +39,16 @@ def keep_dead_letter(connection: sqlite3.Connection, letter: DeadLetter) -> None
 _PASSED = "what was away came back, and its reader has passed the event"
 
 
-def resolve_dead_letters(connection: sqlite3.Connection, triggers: Sequence[str], position: int) -> int:
+def resolve_dead_letters(connection: sqlite3.Connection, readers: Sequence[str], position: int, claimers: Sequence[str]) -> int:
     """See JobStore. The reason tells a fault that passes (5xx, no answer) from one that does not."""
-    marks = ",".join("?" * len(triggers))
+    following, claiming = (",".join("?" * len(triggers)) for triggers in (readers, claimers))
     done = connection.execute(
         f"""UPDATE dead_letters SET status = 'resolved', outcome = ?
             WHERE status = 'kept' AND position IS NOT NULL AND (reason LIKE 'the subscriber answered 5%' OR reason LIKE '%no answer%')
-              AND ((trigger IN ({marks}) AND position <= ?)
-                   OR (event_type = 'dev.observatory.job.queued.v1'
+              AND ((trigger IN ({following}) AND position <= ?)
+                   OR (trigger IN ({claiming}) AND event_type = 'dev.observatory.job.queued.v1'
                        AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = substr(event_id, 5, 36) AND jobs.status = 'queued')))""",
-        (_PASSED, *triggers, position),
+        (_PASSED, *readers, position, *claimers),
     )
     return done.rowcount
 

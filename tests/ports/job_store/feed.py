@@ -269,7 +269,7 @@ class DeadLetters:
         await store.keep_dead_letter(letter(3, position=4, **{**away, "reason": "contract-violation: no"}))
         await store.keep_dead_letter(letter(4, position=4, **{**away, "trigger": "webhook"}))
         await store.keep_dead_letter(letter(5, **away))
-        assert await store.resolve_dead_letters(["metrics-engine"], 6) == 1
+        assert await store.resolve_dead_letters(["metrics-engine"], 6, []) == 1
         assert [(await store.dead_letter(letter(n).id)).status for n in range(1, 6)] == ["resolved", "kept", "kept", "kept", "kept"]
 
     async def test_a_doorbell_for_a_job_that_is_queued_no_more_is_resolved(self, store: JobStore) -> None:
@@ -277,9 +277,12 @@ class DeadLetters:
         for number, job_id in enumerate((first, second), 1):
             await store.keep_dead_letter(letter(number, trigger="processor-default", reason="the subscriber answered 503", position=number,
                                                 event_type="dev.observatory.job.queued.v1", event_id=f"job/{job_id}/2"))  # fmt: skip
+        await store.keep_dead_letter(letter(3, trigger="hook", reason="the subscriber gave no answer", position=1,
+                                            event_type="dev.observatory.job.queued.v1", event_id=f"job/{first}/2"))  # fmt: skip
         await claimed(store)
-        assert await store.resolve_dead_letters([], 0) == 1
-        assert [(await store.dead_letter(letter(n).id)).status for n in (1, 2)] == ["resolved", "kept"]
+        assert await store.resolve_dead_letters([], 0, ["processor-default"]) == 1
+        found = [await store.dead_letter(letter(n).id) for n in (1, 2, 3)]
+        assert [(kept.status, kept.outcome is None) for kept in found] == [("resolved", False), ("kept", True), ("kept", True)]  # a hook's is its own
 
     async def test_an_unknown_dead_letter_is_not_found(self, store: JobStore) -> None:
         with pytest.raises(NotFound):

@@ -141,8 +141,8 @@ SELECT status, count(*) FROM observatory.dead_letters WHERE kept_at >= %(since)s
 -- The reason tells a fault that passes (5xx, no answer) from one that does not.
 UPDATE observatory.dead_letters SET status = 'resolved', outcome = %(outcome)s
 WHERE status = 'kept' AND position IS NOT NULL AND (reason LIKE 'the subscriber answered 5%%' OR reason LIKE '%%no answer%%')
-  AND ((trigger = ANY (%(triggers)s::text[]) AND position <= %(position)s)
-    OR (event_type = 'dev.observatory.job.queued.v1' AND NOT EXISTS (
+  AND ((trigger = ANY (%(readers)s::text[]) AND position <= %(position)s)
+    OR (trigger = ANY (%(claimers)s::text[]) AND event_type = 'dev.observatory.job.queued.v1' AND NOT EXISTS (
         SELECT 1 FROM observatory.jobs WHERE jobs.id::text = substr(event_id, 5, 36) AND jobs.status = 'queued')))
 RETURNING id;
 
