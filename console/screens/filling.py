@@ -23,6 +23,7 @@ FORM_KEYS = (
     Key(("space",), "", "", "Turn a choice or a flag; one item more, on a list."),
     Key(("+", "-"), "", "", "One item more or less, on a list."),
     Key(("ctrl-d",), "", "", "Remove this item of a list."),
+    Key(("ctrl-t",), "", "", "The empty text is meant here, or no longer; a field left empty is left out."),
     Key(("esc",), "back", "leave", "Leave the form; nothing is submitted."),
 )
 
@@ -174,12 +175,13 @@ def _first(form: Form, lines: Sequence[Line], room: int) -> int:
 
 def _field(area: Area, y: int, entry: Field, form: Form, fault: str | None, here: bool) -> None:
     x = min(entry.depth * 2, NAMES - 8)
-    label = f"{text.clean(entry.label)}{' *' if entry.required and entry.kind != 'group' else ''}"
+    required = (entry.required and entry.kind != "group") or entry.path in form.hidden
+    label = f"{text.clean(entry.label)}{' *' if required else ''}"
     area.put(x, y, text.fit(label, NAMES - x - 1), "title" if here else "info" if entry.kind in ("group", "list") else "", NAMES - x)
     room = max(min((area.columns - NAMES) * 6 // 10, 60), 10)
     _value(area, y, entry, form, here, room)
     if fault is not None:
-        touched = form.line(entry.path).text or here or entry.kind == "list" or entry.path in form.refused
+        touched = form.line(entry.path).text or here or entry.kind == "list" or entry.path in form.refused or entry.path in form.hidden
         area.put(NAMES + room + 1, y, fault, "bad" if touched else "dim")
 
 
@@ -193,8 +195,8 @@ def _value(area: Area, y: int, entry: Field, form: Form, here: bool, room: int) 
         area.put(NAMES, y, f"< {shown} >" if here else shown, "title@cursor" if here else "accent" if typed.text else "dim", room)
     elif entry.kind != "group":
         typed = typed if here else replace(typed, caret=0)
-        said, caret = replace(typed, text="*" * len(typed.text)).shown(room) if entry.is_secret else typed.shown(room)
-        shown = said or ("" if here else text.fit(text.clean(_default(entry)), room))
+        said, caret = replace(typed, text="*" * len(typed.text)).shown(room) if entry.is_secret or entry.path in form.hidden else typed.shown(room)
+        shown = said or ("(the empty text)" if entry.path in form.blank else "" if here else text.fit(text.clean(_default(entry)), room))
         area.put(NAMES, y, text.pad(shown, room), "input@field" if here else "" if said else "dim", room)
         if here:
             area.put(NAMES + caret, y, _under_caret(said, caret), "caret", room - caret)

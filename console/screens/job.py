@@ -8,7 +8,7 @@ from urllib.parse import quote
 from console import text, timeline
 from console.keys import Key
 from console.messages import Acted, Copy, Want
-from console.requests import curl_of, event_of
+from console.requests import curl_of, event_of, lacks_secrets
 from console.screens import acts, job_text
 from console.screens.jobs import status_of
 from console.screens.page import FOLLOWING, Page, Text
@@ -137,6 +137,8 @@ class JobScreen(Page):
             return None
         if command.startswith("copy"):
             copied = {"copy": curl_of(state.url, job), "copy-event": event_of(job), "copy-id": str(job["id"])}[command]
+            if command != "copy-id" and lacks_secrets(job):
+                return state.said("Copied without its secrets: put them where it says <give ... again>.", "warn", 8.0), (Copy(copied),)
             return state.said("Copied, where the terminal allows it; the tab request shows it, too.", "dim", 4.0), (Copy(copied),)
         if command == "edit":
             return state.opened(View("form", job["type"], source=str(job["id"]))), ()

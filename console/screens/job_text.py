@@ -6,7 +6,7 @@ from typing import Any
 
 from console import text, timeline
 from console.messages import Answer
-from console.requests import curl_of, event_of
+from console.requests import curl_of, event_of, lacks_secrets
 from console.screens.jobs import ago
 from console.screens.page import Text, document, facts, heading, wrapped
 from console.state import State
@@ -125,4 +125,6 @@ def payload(job: Document, columns: int) -> Text:
 def request(url: str, job: Document, columns: int) -> Text:
     """The job as a command and as a CloudEvent, to be copied by y and Y, or by the terminal's own means."""
     event = document(json.loads(event_of(job)), columns)
-    return [[("as a command (y copies it)", "heading")], *wrapped(text.clean(curl_of(url, job)), columns), *heading("as a CloudEvent (Y copies it)"), *event]
+    lacks: Text = [[("Its secrets are not shown: put them where it says <give ... again>.", "warn")]] if lacks_secrets(job) else []
+    command = [[("as a command (y copies it)", "heading")], *wrapped(text.clean(curl_of(url, job)), columns)]
+    return [*lacks, *command, *heading("as a CloudEvent (Y copies it)"), *event]

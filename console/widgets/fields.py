@@ -31,10 +31,14 @@ class Field:
         return self.schema.get("x-secret") is True
 
     @property
+    def takes_text(self) -> bool:
+        return self.kind == "text" or (self.kind == "json" and "string" in types_of(self.schema))
+
+    @property
     def help(self) -> str:
         """What it takes, and what the schema says of it: kind, description, bounds, default."""
         shown = ", ".join(choice or "nothing" for choice in self.choices)
-        kind = {"text": "text", "number": "a number", "flag": "true or false", "choice": f"one of {shown}", "json": "JSON, or text",
+        kind = {"text": "text (^T: the empty text)", "number": "a number", "flag": "true or false", "choice": f"one of {shown}", "json": "JSON, or text",
                 "group": "an object", "list": "a list"}[self.kind]  # fmt: skip
         worded = self.schema.get("x-fault") or {}
         bounds = ", ".join(worded.get(key) or words.format(self.schema[key]) for key, words in _BOUNDS.items() if key in self.schema)

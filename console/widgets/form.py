@@ -1,7 +1,7 @@
 """A form made from JSON Schemas: fields, what a person typed into them, and the faults of each. Pure.
 
 A form has sections, each a schema and a document. Paths begin with the section's name, so `("payload", "lines", 0)`.
-What is typed is kept as text; a field left empty is left out of the document.
+What is typed is kept as text; a field left empty is left out of the document, but an item of a list is not: it is a fault.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,13 @@ from console.widgets import fields as making
 from console.widgets.fields import Field, Path, Schema
 from console.widgets.line import Line
 from contracts import strict_json
+from contracts.redaction import REDACTED
 
 MOVES = {"up": -1, "shift-tab": -1, "down": 1, "tab": 1, "enter": 1}
 PAGE = 10
+EMPTY_ITEM = "is empty: fill it in, ^D removes it, ^T makes it the empty text"
+GIVE_AGAIN = "give it again: the server does not tell secrets"
+NO_SECRET = f"give it again: {REDACTED} only stands in its place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class Form:
     """`texts` is what was typed, by path; `lengths` the number of items of each list; `at` the index of the current field.
 
     `unknown` names what a document held that its schema does not know, by the path of the object; `refused` is what the
-    server said of fields, until they are changed.
+    server said of fields, until they are changed. `blank` are the fields whose empty text is meant, `hidden` those whose secret
+    the document did not tell.
     """
 
     sections: tuple[Section, ...]
@@ -38,6 +43,8 @@ class Form:
     lengths: Mapping[Path, int] = field(default_factory=dict)
     unknown: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)
     refused: Mapping[Path, str] = field(default_factory=dict)
+    blank: frozenset[Path] = frozenset()
+    hidden: frozenset[Path] = frozenset()
     at: int = 0
 
     # ---- fields -------------------------------------------------------------------------------------------------
@@ -72,6 +79,8 @@ class Form:
             return self._without(item)
         if here.kind in ("flag", "choice"):
             return self._turned(here, {"space": 1, "right": 1, "left": -1}.get(key), key)
+        if key == "ctrl-t":
+            return self._blanked(here)
         line = self.line(here.path).press(key) if here.kind != "group" else None
         return self.typed(here.path, line) if line is not None else None
 
@@ -83,14 +92,25 @@ class Form:
 
     def typed(self, path: Path, line: Line) -> "Form":
         refused = {at: fault for at, fault in self.refused.items() if at != path}
-        return replace(self, texts={**self.texts, path: line}, refused=refused)
+        return replace(self, texts={**self.texts, path: line}, refused=refused, blank=self.blank - {path})
+
+    def _blanked(self, here: Field) -> "Form | None":
+        """The empty text is meant here, or no longer."""
+        if not here.takes_text:
+            return None
+        return replace(self.typed(here.path, Line()), blank=self.blank ^ {here.path})
 
     def _resized(self, path: Path, step: int | None) -> "Form | None":
         if step is None:
             return None
         length = max(self.lengths.get(path, 0) + step, 0)
-        texts = {p: t for p, t in self.texts.items() if not (p[: len(path)] == path and len(p) > len(path) and _number(p[len(path)]) >= length)}
-        return replace(self, lengths={**self.lengths, path: length}, texts=texts)
+
+        def stays(p: Path) -> bool:
+            return not (p[: len(path)] == path and len(p) > len(path) and _number(p[len(path)]) >= length)
+
+        texts = {p: line for p, line in self.texts.items() if stays(p)}
+        blank, hidden = (frozenset(filter(stays, found)) for found in (self.blank, self.hidden))
+        return replace(self, lengths={**self.lengths, path: length}, texts=texts, blank=blank, hidden=hidden)
 
     def _without(self, item: Path) -> "Form":
         """The form without one item of a list; those behind it move up."""
@@ -105,8 +125,9 @@ class Form:
         texts = {to: line for p, line in self.texts.items() if (to := moved(p)) is not None}
         lengths = {to: count for p, count in self.lengths.items() if (to := moved(p)) is not None}
         unknown = {to: names for p, names in self.unknown.items() if (to := moved(p)) is not None}
+        blank, hidden = (frozenset(to for p in found if (to := moved(p)) is not None) for found in (self.blank, self.hidden))
         lengths[path] = max(self.lengths.get(path, 1) - 1, 0)
-        shorter = replace(self, texts=texts, lengths=lengths, unknown=unknown, refused={})
+        shorter = replace(self, texts=texts, lengths=lengths, unknown=unknown, refused={}, blank=blank, hidden=hidden)
         return replace(shorter, at=min(shorter.at, len(shorter.fields())))
 
     def _turned(self, here: Field, step: int | None, key: str) -> "Form | None":
@@ -128,6 +149,9 @@ class Form:
         for entry in self.fields():
             if entry.path[0] != section:
                 continue
+            if entry.path in self.hidden and not self._is_given(entry.path):
+                wrong[entry.path] = GIVE_AGAIN
+                continue
             if entry.kind in ("group", "list"):
                 if entry.kind == "list" and (self.lengths.get(entry.path) or entry.required):
                     making.put(whole, entry.path[1:], [])
@@ -135,13 +159,23 @@ class Form:
                     making.put(whole, entry.path[1:], {})
                 continue
             text = self.line(entry.path).text
-            if not text:
+            if text == REDACTED and (entry.is_secret or entry.path in self.hidden):
+                wrong[entry.path] = NO_SECRET
+                continue
+            if not text and entry.path not in self.blank and not (isinstance(entry.path[-1], int) and "" in entry.choices):
+                if isinstance(entry.path[-1], int):
+                    wrong[entry.path] = EMPTY_ITEM
                 continue
             try:
                 making.put(whole, entry.path[1:], making.value(text, entry))
             except BadArgument as error:
                 wrong[entry.path] = str(error).partition(": ")[2] or str(error)
         return whole, wrong
+
+    def _is_given(self, path: Path) -> bool:
+        """Whether anything stands at a path or below it."""
+        filled = any(line.text for p, line in self.texts.items() if p[: len(path)] == path)
+        return filled or any(p[: len(path)] == path for p in self.blank) or bool(self.lengths.get(path))
 
     def faults(self) -> Mapping[Path, str]:
         """path -> what is wrong there, by the types, by the schema, and by what the server said."""
@@ -183,6 +217,8 @@ class Form:
 
     def _filled(self, path: Path, value: Any) -> "Form":
         entry = next((entry for entry in self.fields() if entry.path == path), None)
+        if value == REDACTED:
+            return replace(self, hidden=self.hidden | {path})
         if entry is not None and entry.kind not in ("group", "list"):
             return self._valued(entry, value)
         if isinstance(value, Mapping):
@@ -200,6 +236,8 @@ class Form:
         return self.typed(path, Line.of(value if isinstance(value, str) else strict_json.dumps_text(value)))
 
     def _valued(self, entry: Field, value: Any) -> "Form":
+        if value == "" and entry.takes_text:
+            return replace(self, blank=self.blank | {entry.path})
         plain = isinstance(value, str) and (entry.kind in ("text", "choice") or not making.reads_as_json(value))
         return self.typed(entry.path, Line.of(value if plain else strict_json.dumps_text(value)))
 
