@@ -300,6 +300,32 @@ async def test_a_row_that_somebody_holds_delays_its_own_command_alone(opened: Op
     assert (await store.cancel([held], "anna", None))[0].status == "cancelled"  # type: ignore[union-attr]
 
 
+async def test_a_caller_s_open_transaction_on_a_parent_holds_up_its_end_alone(opened: Open, postgres_url: str) -> None:
+    """Its lease, its progress and its steps go on, and so does its release when it is due; without them all of its process' jobs
+    would be taken for lost."""
+    store, scheduler = await opened(lock=0.3), await opened(lock=0.3)
+    await store.declare_queues(QUEUES)
+    later = await one(store, run_at=store.now() + 300_000)
+    await submitted(store, *[request() for _ in range(3)])
+    jobs = await claimed(store, 3, seconds=1)
+    async with await psycopg.AsyncConnection.connect(postgres_url) as callers:
+        child = await submit(callers, depends_on=[jobs[0].id, later])
+        renewed = await store.renew([(job.id, job.lease_token) for job in jobs], 60)
+        assert [lease.state for lease in renewed] == ["held"] * 3
+        await store.progress(jobs[0].id, jobs[0].lease_token, {"fraction": 0.5, "message": None})
+        assert await store.effect(jobs[0].id, jobs[0].lease_token, "paid", 1) == 1
+        await asyncio.sleep(1.1)
+        tick = await scheduler.tick()
+        assert (tick.rescued, tick.released) == (0, 1)
+        with pytest.raises(StoreUnavailable):  # its end is what the child must not miss
+            await ended(store, jobs[0])
+        await callers.commit()
+    for job in jobs:
+        assert await ended(store, job) == "succeeded"
+    await ended(store, (await claimed(store))[0])
+    assert await told(store, child) == ["accepted", "queued"]
+
+
 async def test_transactions_that_wait_for_each_other_are_tried_again(pair: tuple[JobStore, JobStore]) -> None:
     """Children and parents cancelled crosswise, again and again: no answer is a fault of the store."""
     for _ in range(6):

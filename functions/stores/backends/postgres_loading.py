@@ -103,13 +103,18 @@ def _ask_for_keys(questions: Questions, needs: cmd.Needs, unit: cmd.Unit) -> Non
 
 
 def _ask_for_jobs(questions: Questions, needs: cmd.Needs, unit: cmd.Unit, families: Families) -> None:
-    ending, ids = uuids(needs.ending), uuids(needs.job_ids)
-    if ending or ids:
+    ending, ids = uuids(needs.ending), uuids(needs.job_ids - needs.ending)
+    if ids:
         questions.add(lambda rows: _adopt(unit, rows), "lock_jobs", ending=ending, ids=ids)
     if ending:
-        questions.add(families.take, "waiting_children", ending=ending)
+        _ask_for_ending(questions, ending, unit, families)
     if looked_at := uuids(needs.looked_at - needs.ending - needs.job_ids):
         questions.add(lambda rows: _adopt(unit, rows), "look_at_jobs", ids=looked_at)
+
+
+def _ask_for_ending(questions: Questions, ending: Sequence[str], unit: cmd.Unit, families: Families) -> None:
+    questions.add(lambda rows: _adopt(unit, rows), "lock_ending", ending=ending)
+    questions.add(families.take, "waiting_children", ending=ending)
 
 
 def _ask_for_rest(questions: Questions, needs: cmd.Needs, unit: cmd.Unit) -> None:
@@ -154,8 +159,7 @@ async def _load_what_follows(
     if missing := again - needs.uniques:  # for those that somebody may want to reopen
         _ask_for_uniques(questions, missing, unit)
     if ending := uuids(job.id for job in (*unit.lost, *unit.expired)):
-        questions.add(lambda rows: _adopt(unit, rows), "lock_jobs", ending=ending, ids=[])
-        questions.add(families.take, "waiting_children", ending=ending)
+        _ask_for_ending(questions, ending, unit, families)
     _ask_for_streams(questions, {f"contract/{subject}" for _, subject, _, _ in unit.untold_refusals} - unit.streams.keys(), unit)
     claiming.ask_limited(questions)
     if needs.tick:
@@ -171,8 +175,7 @@ async def _load_late_children(transaction: Transaction, unit: cmd.Unit, families
     while missing := {child for children in families.pairs.values() for child in children} - unit.jobs.keys():
         questions = Questions()
         known = len(unit.jobs)
-        questions.add(lambda rows: _adopt(unit, rows), "lock_jobs", ending=uuids(missing), ids=[])
-        questions.add(families.take, "waiting_children", ending=uuids(missing))
+        _ask_for_ending(questions, uuids(missing), unit, families)
         await questions.ask(transaction)
         if len(unit.jobs) == known:
             return  # rows that are not there

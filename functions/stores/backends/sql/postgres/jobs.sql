@@ -2,8 +2,8 @@
 -- {mutable} for those that a move may change, in the form that each statement needs.
 
 -- name: lock_jobs
--- Jobs to be changed. Those that may end by it come with all that wait for them, so that one order of locks (by id) holds for
--- everything that an end can touch. FOR UPDATE keeps those off that submit a child (look_at_jobs).
+-- Jobs to be changed, in one order of locks (by id). Those that may end by it come with all that wait for them, so that the order
+-- holds for everything that an end can touch. In the way of every other change, and not of who submits a child (look_at_jobs).
 WITH RECURSIVE family (id) AS (
     SELECT unnest(%(ending)s::uuid[])
     UNION
@@ -11,10 +11,19 @@ WITH RECURSIVE family (id) AS (
 )
 SELECT {light} FROM observatory.jobs
 WHERE id IN (SELECT family.id FROM family UNION SELECT unnest(%(ids)s::uuid[]))
-ORDER BY id FOR UPDATE OF jobs;
+ORDER BY id FOR NO KEY UPDATE OF jobs;
+
+-- name: lock_ending
+-- Jobs that may end, and all that wait for them. FOR UPDATE keeps those off that submit a child; nobody else needs to wait for these.
+WITH RECURSIVE family (id) AS (
+    SELECT unnest(%(ending)s::uuid[])
+    UNION
+    SELECT edges.child_id FROM family JOIN observatory.edges ON edges.parent_id = family.id AND NOT edges.settled
+)
+SELECT {light} FROM observatory.jobs WHERE id IN (SELECT id FROM family) ORDER BY id FOR UPDATE OF jobs;
 
 -- name: waiting_children
--- Read after lock_jobs, in a snapshot of its own: a child that was submitted while the lock was waited for is among them.
+-- Read after lock_ending, in a snapshot of its own: a child that was submitted while the lock was waited for is among them.
 WITH RECURSIVE tree (parent_id, child_id) AS (
     SELECT parent_id, child_id FROM observatory.edges WHERE parent_id = ANY (%(ending)s::uuid[]) AND NOT settled
     UNION
@@ -24,7 +33,8 @@ WITH RECURSIVE tree (parent_id, child_id) AS (
 SELECT parent_id, child_id FROM tree;
 
 -- name: look_at_jobs
--- Jobs that must not end meanwhile, and may otherwise go on: KEY SHARE is in the way of lock_jobs alone, not of a claim.
+-- Jobs that must not end meanwhile, and may otherwise go on: KEY SHARE is in the way of lock_ending alone, not of a
+-- claim, a renewed lease or a release.
 SELECT {light} FROM observatory.jobs WHERE id = ANY (%(ids)s::uuid[]) ORDER BY id FOR KEY SHARE;
 
 -- name: read_jobs
@@ -71,7 +81,7 @@ ORDER BY expires_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
 -- name: due
 SELECT {light} FROM observatory.jobs
 WHERE status IN ('scheduled', 'retrying') AND run_at <= %(now)s
-ORDER BY run_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
+ORDER BY run_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: lost
 SELECT {light} FROM observatory.jobs
