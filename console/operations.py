@@ -97,6 +97,10 @@ def is_over(operation: Operation) -> bool:
 # ---- in words ---------------------------------------------------------------------------------------------------
 
 
+def worded(outcome: str) -> str:
+    return OUTCOMES.get(outcome, outcome.replace("-", " "))
+
+
 def progress(operation: Operation) -> str:
     """`cancel 2/3`, for the header."""
     done = operation.done if operation.bulk else len(operation.ended) + len(operation.refused)
@@ -109,7 +113,7 @@ def told(operation: Operation) -> tuple[str, str]:
     for status in operation.ended.values():
         counts[status] = counts.get(status, 0) + 1
     if operation.bulk:
-        counts = {OUTCOMES.get(name, name.replace("-", " ")): number for name, number in operation.outcomes.items()}
+        counts = {worded(name): number for name, number in operation.outcomes.items()}
     if operation.refused:
         counts[f"refused: {operation.refused[0]}"] = len(operation.refused)
     clean = not operation.refused and set(operation.outcomes) <= {"done"} and "failed" not in counts

@@ -13,13 +13,13 @@ from console.screens.jobs import Jobs
 from console.screens.launcher import Launcher
 from console.screens.letter_form import LetterForm
 from console.screens.new_task import FormScreen, PickTask
-from console.screens.operations import Operations
+from console.screens.operations import Operations, OperationScreen
 from console.screens.queues import Queues
 from console.screens.schedules import ScheduleForm, Schedules
 from console.screens.screen import Screen
 
 _ALL: tuple[Screen, ...] = (
-    Dashboard(), Jobs(), Events(), DeadLetters(), Queues(), Schedules(), Contracts(), Functions(), Audit(), Alerts(), Operations(),
+    Dashboard(), Jobs(), Events(), DeadLetters(), Queues(), Schedules(), Contracts(), Functions(), Audit(), Alerts(), Operations(), OperationScreen(),
     JobScreen(), EventScreen(), DeadLetter(), LetterForm(), ContractScreen(), ContractCheck(), RefusalScreen(), FunctionScreen(), PickTask(), FormScreen(),
     ScheduleForm(), Launcher(),
 )  # fmt: skip

@@ -77,7 +77,8 @@ FRAMES: dict[str, Scene] = {
     "contract-versions": _screen("contract", subject=KINDS[1]["url"], local=KINDS[1], tab=2),
     "contract-check": _screen("contract-check", subject="demo.everything", local=CHECKED), "functions": _screen("functions"),
     "function": _screen("function", subject="scheduler"), "audit": _screen("audit"), "alerts": lambda c, n: press(_alerting(c, n), "A"),
-    "operations": _screen("operations"), "new-task": _screen("new-task"), "form": _form, "launcher": away, "launcher-starting": _starting,
+    "operations": _screen("operations"), "operation": _pressed("operations", "enter"),
+    "new-task": _screen("new-task"), "form": _form, "launcher": away, "launcher-starting": _starting,
     "launcher-cluster": _cluster,
 }  # fmt: skip
 ASCII = ("dashboard", "job-story", "job-relatives", "launcher", "jobs-sorted")

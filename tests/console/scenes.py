@@ -126,7 +126,7 @@ STORES = [{"name": "jobs", "kind": "PostgreSQL", "verdict": "ok", "found": "answ
           {"name": "statistics", "kind": "Redis", "verdict": "bad", "found": "no answer", "lag": 70}]  # fmt: skip
 BULK = {"id": "01943a9e-1f2c-7a6b-8d3e-0000000b0001", "action": "retry", "q": "state:failed", "actor": "eva", "reason": None, "status": "running",
         "created_at": "2026-11-24T07:59:50.000000Z", "finished_at": None, "matched": 200, "done": 50, "outcomes": {"done": 48, "illegal-move": 2},
-        "samples": []}  # fmt: skip
+        "samples": [{"id": JOBS[3]["id"], "outcome": "illegal-move", "detail": f"job {JOBS[3]['id']} succeeded, so there is nothing to retry"}]}  # fmt: skip
 AUDIT = {"status": "finished", "as_of": AS_OF, "jobs": 12_357, "events": 49_000, "differences": 1,
          "items": [{"part": "job", "about": f"job/{JOBS[2]['id']}", "field": "status", "stored": "running", "log": "failed"}]}  # fmt: skip
 FAILED = f"/v1/jobs/{JOBS[2]['id']}"
@@ -137,6 +137,7 @@ DOCUMENTS: dict[str, Any] = {
     "/v1/schedules": {"items": SCHEDULES}, "/v1/dead-letters": {"items": [LETTER], "next_cursor": None},
     f"/v1/dead-letters/{LETTER['id']}": WHOLE_LETTER, "/v1/contracts/dev.observatory.job.released.v1": COUNTED,
     "/v1/contracts": {"items": CONTRACTS, "refusals": REFUSALS}, "/v1/contracts/demo.everything": TASKS[0]["schema"], "/v1/bulk": {"items": [BULK]},
+    f"/v1/bulk/{BULK['id']}": BULK,
     "/v1/audit": AUDIT, FAILED: JOBS[2], f"{FAILED}/events": {"items": EVENTS}, f"{FAILED}/attempts": {"items": [ATTEMPT]},
     f"{FAILED}/steps": {"items": [{"step": "fetched", "bytes": 48}, {"step": "written", "bytes": 1_204}]},
     f"{FAILED}/attempts/1/log": "line 1\nline 2\n", f"{FAILED}/graph": {"nodes": FAMILY, "edges": edges(*FAMILY), "truncated": False},

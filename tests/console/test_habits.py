@@ -14,10 +14,10 @@ from console.terminal import line_sequence
 from console.theme import NAMES, STATE_STYLES, Theme
 from console.update import update, wants
 from console.wants import STATS as WANTED
-from tests.console.scenes import ATTEMPT, EVENTS, JOBS, LETTER, NOW, STATS, away, job, press, scene, send
+from tests.console.scenes import ATTEMPT, BULK, EVENTS, JOBS, LETTER, NOW, STATS, away, job, press, scene, send
 
 SUBJECTS = {"job": JOBS[2]["id"], "dead-letter": LETTER["id"], "letter-form": LETTER["id"], "form": "demo.everything", "schedule": "nightly",
-            "contract": "/v1/contracts/demo.everything", "function": "scheduler"}  # fmt: skip
+            "contract": "/v1/contracts/demo.everything", "function": "scheduler", "operation": BULK["id"]}  # fmt: skip
 FORMS = ("form", "letter-form", "schedule")
 FREE = sorted(set(SCREENS) - {"launcher", *FORMS})
 HOSTILE = "\x1b[2J\x1b]0;x\x07 \u202egnp.exe\u2066 日本語 e\u0301\u0301\u0301 \U0001f469\u200d\U0001f469\u200d\U0001f467 \u200b\ufeff\x00\x9b1m\r\n\tend"

@@ -3,11 +3,12 @@
 from typing import Any
 
 from console import operations
-from console.messages import Act, Acted, Pressed, Received
+from console.messages import Act, Acted, Pressed, Received, Want
 from console.render import render
 from console.state import State
 from console.update import update, wants
-from tests.console.scenes import JOBS, NOW, answer, job, press, scene, send
+from console.wants import BULKS
+from tests.console.scenes import BULK, JOBS, NOW, answer, job, press, scene, send
 
 
 def agreed(state: State) -> tuple[State, list[Act]]:
@@ -133,3 +134,28 @@ def test_what_is_under_way_is_listed_and_goes_on_while_one_looks_elsewhere() -> 
     for want in operations.wants(state):
         state = answer(state, want)
     assert state.operations != ()  # it runs still
+
+
+def test_enter_opens_the_outcomes_of_a_bulk_operation_and_what_was_refused_is_not_green() -> None:
+    found = {**BULK, "action": "cancel", "status": "finished", "done": 12, "matched": 12, "outcomes": {"illegal-move": 12}}
+    state = send(scene("operations", 80, 24), Received(BULKS, {"items": [found]}, NOW))
+    assert "12 could not be" in frame(state)
+    canvas = render(state)
+    line = next(y for y, said in enumerate(frame(state).split("\n")) if "finished" in said)
+    assert not any(style.startswith("ok") for style in canvas.styles[line])
+    state = send(press(state, "enter"), Received(Want(f"/v1/bulk/{BULK['id']}"), found, NOW))
+    assert state.view.screen == "operation"
+    assert "12  could not be" in frame(state) and "so there is nothing to" in frame(state)
+    assert press(state, "enter").view.subject == JOBS[3]["id"]
+
+
+def test_enter_opens_what_this_console_follows_with_its_jobs() -> None:
+    state, sent = agreed(press(scene("jobs"), "m", "m", "c"))
+    state = send(state, *(Acted(act, {"id": found["id"], "status": "running"}) for act, found in zip(sent, JOBS, strict=False)))
+    state = press(state, "o", "enter")
+    assert state.view.screen == "operation" and JOBS[0]["id"] in frame(state)
+    state = read(state, {JOBS[0]["id"]: {**JOBS[0], "status": "cancelled"}})
+    assert "cancelled" in frame(state)
+    state = read(state, {JOBS[0]["id"]: {**JOBS[0], "status": "cancelled"}, JOBS[1]["id"]: {**JOBS[1], "status": "cancelled"}})
+    assert JOBS[0]["id"] in frame(state)  # it is over, and stays as it was last seen
+    assert press(state, "enter").view.screen == "job"
