@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from console import environment, exits
-from contracts.errors import ConfigurationError, ObservatoryError
+from contracts.errors import ConfigurationError, Fault, ObservatoryError, Refused
 
 PROGRAM = environment.program()
 
@@ -64,11 +64,17 @@ EXAMPLES = f"""examples:
 """
 
 
+class Misused(ConfigurationError):
+    """The command line is wrong."""
+
+    slug = "usage"
+
+
 class Parser(argparse.ArgumentParser):
     """Complains in one line, and says where the help is."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(exits.USAGE, f"{self.prog}: {message}\n(see {self.prog} --help)\n")
+        raise Misused(f"{self.prog}: {message}\n(see {self.prog} --help)")
 
 
 def common_options() -> argparse.ArgumentParser:
@@ -185,7 +191,7 @@ def exit_code_of(error: Exception) -> int:
             return exits.NOT_FOUND
         return exits.UNREACHABLE if error.status in (429, 502, 503, 504) else exits.REFUSED if error.status < 500 else exits.FAILED
     table = ((ServerUnreachable, exits.UNREACHABLE), (WaitTimedOut, exits.TIMED_OUT), (JobFailed, exits.FAILED),
-             (ConfigurationError, exits.USAGE), (BadArgument, exits.USAGE), (ObservatoryError, exits.FAILED))  # fmt: skip
+             (ConfigurationError, exits.USAGE), (BadArgument, exits.USAGE), (Refused, exits.REFUSED), (ObservatoryError, exits.FAILED))  # fmt: skip
     return next((code for kind, code in table if isinstance(error, kind)), exits.INTERNAL)
 
 
@@ -193,20 +199,21 @@ def _report(error: Exception, code: int, as_json: bool) -> None:
     from console.api.errors import ObservatoryApiError
     from console.text import clean
 
-    faults = [(fault.pointer, fault.message) for fault in getattr(error, "faults", ())]
+    faults: Sequence[Fault] = getattr(error, "faults", ())
     message = str(error) if isinstance(error, ObservatoryError) else f"internal fault: {type(error).__name__}: {error}"
     if as_json:
         import json
 
-        listed = [{"pointer": pointer, "detail": detail} for pointer, detail in faults]
+        listed = [fault.as_json() for fault in faults]
         status = error.status if isinstance(error, ObservatoryApiError) else None  # of an answer
         kind = error.kind if isinstance(error, ObservatoryApiError) else getattr(error, "slug", None)
         document = {"message": message, "status": status, "kind": kind, "faults": listed}
         sys.stderr.write(json.dumps({"error": document, "exit_code": code}) + "\n")
         return
-    sys.stderr.write(clean(message) + "\n")
-    for pointer, detail in faults:
-        sys.stderr.write(clean(f"  {pointer or 'the whole'}: {detail}") + "\n")
+    sys.stderr.write(clean(message, lines=isinstance(error, Misused)) + "\n")
+    for fault in faults:
+        if fault.message not in message:  # of a query the sentence is told already
+            sys.stderr.write(clean(f"  {fault.pointer or 'the whole'}: {fault.message}") + "\n")
     if getattr(error, "status", None) == 401:
         sys.stderr.write("the command line sends the key of the context (contexts add NAME URL --key), or what OBSERVATORY_API_KEY holds\n")
     if code == exits.INTERNAL and not environment.wants_tracebacks():

@@ -29,6 +29,8 @@ def candidates(words: Sequence[str]) -> list[Candidate]:
     expected = _expecting(parser, before)
     if expected is not None:
         found = _values(verb, expected, current, live)
+    elif (field := _task_field(verb, rest, live)) is not None:
+        found = _values_of(field)
     elif current.startswith("--") and "=" in current:
         name, _, value = current.partition("=")
         action = parser._option_string_actions.get(name)
@@ -78,6 +80,21 @@ def _expecting(parser: argparse.ArgumentParser, before: Sequence[str]) -> argpar
     return action if action is not None and action.nargs is None and action.const is None else None
 
 
+def _task_field(verb: str | None, rest: Sequence[str], live: Live) -> payloads.Schema | None:
+    """The field of a task's payload that the next word is the value of, after `--FIELD`."""
+    task = _task_of(verb, rest)
+    if task is None or len(rest) < 2 or not rest[-1].startswith("--"):
+        return None
+    fields, name = _fields(task, live), rest[-1][2:]
+    field = fields.get(name, fields.get(name.replace("-", "_")))
+    return None if field is None or payloads.types_of(field) == {"boolean"} else field  # --FLAG and --no-FLAG take no value
+
+
+def _task_of(verb: str | None, rest: Sequence[str]) -> str | None:
+    task = rest[2:3] if verb == "schedules" else rest[:1] if verb in ("submit", "run") else []
+    return task[0] if task else None
+
+
 def _positionals(parser: argparse.ArgumentParser, rest: Sequence[str]) -> list[str]:
     """The words that are no options and not the values of any."""
     return [word for at, word in enumerate(rest) if not word.startswith("--") and _expecting(parser, rest[:at]) is None]
@@ -90,9 +107,8 @@ def _options(parser: argparse.ArgumentParser, verb: str | None, rest: Sequence[s
     for action in parser._actions:
         if action.help != argparse.SUPPRESS:
             yield from ((name, action.help or "") for name in action.option_strings if name.startswith("--"))
-    task = rest[2:3] if verb == "schedules" else rest[:1] if verb in ("submit", "run") else []
-    if task:
-        for name, field in _fields(task[0], live).items():
+    if (task := _task_of(verb, rest)) is not None:
+        for name, field in _fields(task, live).items():
             yield f"--{name.replace('_', '-')}", str(field.get("description", ""))
 
 
@@ -154,12 +170,15 @@ def _payload(before: Sequence[str], current: str, live: Live) -> Iterator[Candid
 def _assignments(fields: dict[str, payloads.Schema], before: Sequence[str], current: str) -> Iterator[Candidate]:
     name, sign, _ = current.partition("=")
     if sign:
-        field = fields.get(name, {})
-        values = field["enum"] if isinstance(field.get("enum"), list) else ["true", "false"] if payloads.types_of(field) == {"boolean"} else []
-        yield from ((f"{name}={value}", "") for value in values)
+        yield from ((f"{name}={value}", "") for value, _ in _values_of(fields.get(name, {})))
         return
     given = {word.partition("=")[0].rstrip(":") for word in before}
     yield from ((f"{field}=", str(schema.get("description", ""))) for field, schema in fields.items() if field not in given)
+
+
+def _values_of(field: payloads.Schema) -> Iterator[Candidate]:
+    values = field["enum"] if isinstance(field.get("enum"), list) else ["true", "false"] if payloads.types_of(field) == {"boolean"} else []
+    yield from ((str(value), "") for value in values)
 
 
 def _fields(task_type: str, live: Live) -> dict[str, payloads.Schema]:

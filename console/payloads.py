@@ -106,8 +106,13 @@ def _is(value: Any, kind: str) -> bool:
 
 
 def pair(text: str, fields: Mapping[str, Schema]) -> tuple[str, Any]:
-    """`key=value`, typed by the schema, or `key:=JSON`, taken as it is. Raises BadArgument."""
+    """`key=value`, typed by the schema, or `key:=JSON`, taken as it is; `outer.inner=value` is a field within an object. Raises
+    BadArgument."""
     name, sign, value = text.partition("=")
+    outer, dot, inner = name.partition(".")
+    if dot and name.rstrip(":") not in fields and "object" in types_of(fields.get(outer, {})):
+        within, found = pair(f"{inner}={value}" if sign else inner, properties(fields[outer]))
+        return outer, {within: found}
     if not sign or not name.strip(":"):
         raise BadArgument(f"{text!r} is no part of a payload; write key=value, key:=JSON, --key value, @file.json, - or a JSON object")
     if name.endswith(":"):
@@ -123,6 +128,8 @@ def merged(parts: Iterable[tuple[str, Any]], fields: Mapping[str, Schema]) -> di
             payload[name] = value
         elif "array" in types_of(fields.get(name, {})) and isinstance(value, list) and isinstance(payload[name], list):
             payload[name] = [*payload[name], *value]
+        elif isinstance(value, dict) and isinstance(payload[name], dict) and not value.keys() & payload[name].keys():
+            payload[name] = {**payload[name], **value}
         else:
             raise BadArgument(f"{name} is given twice")
     return payload

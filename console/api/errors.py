@@ -13,7 +13,7 @@ class ObservatoryApiError(ObservatoryError):
     """
 
     def __init__(self, status: int, problem: dict[str, Any], retry_after_seconds: float | None = None) -> None:
-        faults = [Fault(str(f.get("pointer", "")), str(f.get("detail", ""))) for f in problem.get("faults", ()) if isinstance(f, dict)]
+        faults = [_fault(found) for found in problem.get("faults", ()) if isinstance(found, dict)]
         super().__init__(str(problem.get("detail") or problem.get("title") or f"HTTP {status}"), faults=faults)
         self.status = status
         self.problem = problem
@@ -23,6 +23,11 @@ class ObservatoryApiError(ObservatoryError):
     def kind(self) -> str:
         """The last word of the problem's type: `contract-violation`, `job-not-found` ..."""
         return str(self.problem.get("type", "")).rpartition(":")[2]
+
+
+def _fault(found: dict[str, Any]) -> Fault:
+    offset = found.get("offset")
+    return Fault(str(found.get("pointer", "")), str(found.get("detail", "")), offset if isinstance(offset, int) else None)
 
 
 class ServerUnreachable(ObservatoryError):

@@ -6,8 +6,11 @@ import time
 from typing import Any
 
 from console import exits
+from console.payloads import BadArgument
 from console.session import Session
 from console.text import clean, count
+from console.verbs.queries import checked
+from contracts.query import JOBS, LETTERS
 
 EXAMPLES = """They are found when it begins; then they are done step by step, and a server that is killed goes on where it was.
 replay and discard take dead letters, by their own fields: id, status, trigger, type, source, event, reason, attempts, age.
@@ -22,7 +25,8 @@ examples:
   bulk list
   bulk show OPERATION
 """
-ACTIONS = ("cancel", "retry", "rerun", "replay", "discard")
+LETTER_ACTIONS = ("replay", "discard")
+ACTIONS = ("cancel", "retry", "rerun", *LETTER_ACTIONS)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,12 +40,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(session: Session, arguments: argparse.Namespace) -> int:
     if arguments.action == "list":
+        if arguments.query is not None:
+            raise BadArgument("bulk list takes nothing more; bulk show OPERATION is one of them")
         return _list(session)
     if arguments.query is None:
         session.note("bulk needs a query; \"\" is everything" if arguments.action in ACTIONS else "bulk show needs the operation's id")
         return exits.USAGE
     if arguments.action == "show":
         return _shown(session, session.client.bulk_operation(arguments.query))
+    if arguments.action == "discard" and not (arguments.reason or arguments.dry_run):
+        raise BadArgument('bulk discard needs --reason "..."')
+    checked(session, arguments.query, LETTERS if arguments.action in LETTER_ACTIONS else JOBS)
     rehearsal = session.client.bulk(arguments.action, arguments.query, dry_run=True)
     if arguments.dry_run:
         return _rehearsed(session, rehearsal)
@@ -101,7 +110,8 @@ def _shown(session: Session, operation: Any) -> int:
 
 
 def _line(operation: Any) -> str:
-    parts = ", ".join(f"{count(number)} {outcome}" for outcome, number in sorted(operation["outcomes"].items())) or "none yet"
+    parts = ", ".join(f"{count(number)} {outcome}" for outcome, number in sorted(operation["outcomes"].items()))
+    parts = parts or ("none yet" if operation["matched"] else "nothing to do")
     return f"{operation['id']}  {operation['action']} {operation['q']!r}: {operation['status']}, {count(operation['matched'])} found, {parts}"
 
 

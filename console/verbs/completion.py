@@ -10,8 +10,8 @@ from console import environment, exits
 from console.session import Session
 
 EXAMPLES = """It completes verbs, options, task types and their fields, queues, schedules, jobs, contexts and queries; what the server has
-is asked at once, and left out where no server answers within a second. It goes by the name `observatory`: link that script of this
-folder into one of your PATH.
+is asked at once, and left out where no server answers within a second; where nothing of all that
+fits, it completes files. It goes by the name `observatory`: link that script of this folder into one of your PATH.
 
 examples:
   source <(observatory completion bash)                                   into ~/.bashrc
@@ -22,9 +22,9 @@ BASH = """_observatory() {
   local text
   COMPREPLY=()
   while IFS= read -r text; do COMPREPLY+=("$text"); done < <(
-    PROGRAM __complete bash "${COMP_LINE:0:COMP_POINT}" "${COMP_WORDS[COMP_CWORD]}" 2>/dev/null)
+    PROGRAM __complete bash "${COMP_LINE:0:COMP_POINT}" "$2" 2>/dev/null)
 }
-complete -o nospace -F _observatory observatory
+complete -o nospace -o default -F _observatory observatory
 """
 ZSH = """_observatory() {
   local -a texts shown open open_shown
@@ -36,12 +36,21 @@ ZSH = """_observatory() {
       texts+=("$text"); shown+=("$text${meaning:+  -- $meaning}")
     fi
   done < <(PROGRAM __complete words "${(@Q)words[2,CURRENT]}" 2>/dev/null)
+  (( $#texts + $#open )) || { _files; return }
   compadd -l -d shown -a texts
   compadd -l -S '' -d open_shown -a open
 }
 compdef _observatory observatory
 """
-FISH = """complete -c observatory -f -a '(PROGRAM __complete words (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'
+FISH = """function __observatory
+  set -l found (PROGRAM __complete words (commandline -opc)[2..] (commandline -ct) 2>/dev/null)
+  if test (count $found) -gt 0
+    printf '%s\\n' $found
+  else
+    __fish_complete_path (commandline -ct)
+  end
+end
+complete -c observatory -f -a '(__observatory)'
 """
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 OPEN = (":", "=", ".", "/", "@")  # after these more of the same word follows

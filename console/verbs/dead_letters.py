@@ -13,7 +13,9 @@ from console.timeline import short_name
 from console.verbs.arguments import positive
 from console.verbs.each import for_each
 from console.verbs.paging import whole
+from console.verbs.queries import checked
 from console.verbs.times import now_text, since
+from contracts.query import LETTERS
 
 EXAMPLES = """examples:
   dead-letters
@@ -51,7 +53,8 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
     if words != ["list"]:
         session.note("dead-letters takes nothing, list, show LETTER, replay LETTER ... or discard LETTER ...")
         return exits.USAGE
-    page = whole(lambda limit, cursor: session.client.dead_letters(q=arguments.query, status=arguments.status, limit=limit, cursor=cursor),
+    query = checked(session, arguments.query, LETTERS)
+    page = whole(lambda limit, cursor: session.client.dead_letters(q=query, status=arguments.status, limit=limit, cursor=cursor),
                  arguments.limit)  # fmt: skip
     if session.as_json:
         session.json(page)

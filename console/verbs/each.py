@@ -34,7 +34,7 @@ def for_each(
                 raise
             code = code or cli.exit_code_of(error)
             items.append({named: name, "status": error.status, "problem": error.problem})
-            session.note(clean(f"{name} {error.message}"))
+            session.note(clean(f"{name}: {error.message}"))
             continue
         items.append(answer)
         code = code or code_of(answer)

@@ -10,6 +10,7 @@ from console.session import Session
 from console.text import Column, clean
 from console.verbs.arguments import positive
 from console.verbs.paging import whole
+from console.verbs.queries import checked
 from console.verbs.times import clock
 
 EXAMPLES = """With --follow an event is a line as it happens; it goes on over lost connections, without gap or repeat.
@@ -47,7 +48,7 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
     if arguments.follow:
         if arguments.limit is not None:
             raise BadArgument("--follow has no --limit; it goes on until Ctrl-C")
-        return follow(session, arguments.type, arguments.subject, arguments.query, arguments.after)
+        return follow(session, arguments.type, arguments.subject, checked(session, arguments.query), arguments.after)
     if arguments.query is not None or arguments.after is not None:
         raise BadArgument("--query and --after belong to --follow")
     found = whole(lambda limit, cursor: session.client.events(type=arguments.type, subject=arguments.subject, limit=limit, cursor=cursor),

@@ -1,6 +1,7 @@
 """list: jobs that fit a query, newest first."""
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -9,13 +10,12 @@ from typing import Any
 from console import exits, timeline
 from console.payloads import BadArgument
 from console.session import Session
-from console.text import Column, Row, clean, duration, state_cell, width
+from console.text import Column, Row, duration, state_cell
 from console.verbs.arguments import positive
 from console.verbs.paging import pages
+from console.verbs.queries import checked
 from console.verbs.times import now_text
-from contracts.errors import MalformedQuery
 from contracts.job import JobStatus
-from contracts.query import parse as read_query
 from contracts.query.fields import names
 
 EXAMPLES = """examples:
@@ -87,23 +87,11 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
     return exits.OK
 
 
-def _query(session: Session, arguments: argparse.Namespace) -> str | None:
-    """The query as given, or None. Raises BadArgument, after showing the place of the fault."""
-    text = " ".join(arguments.query)
-    try:
-        read_query(text)
-    except MalformedQuery as fault:
-        session.note(clean(text))
-        session.note(" " * width(clean(text[: fault.offset])) + "^" * min(fault.length, 60))
-        raise BadArgument(fault.message) from None
-    return text or None
-
-
 def _pages(session: Session, arguments: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
     if arguments.everything and arguments.limit != 20:
         raise BadArgument("give --limit or --all, not both")
     left = 10**12 if arguments.everything else arguments.limit
-    query = _query(session, arguments)
+    query = checked(session, " ".join(arguments.query))
     filters = {name: getattr(arguments, name) for name in ("state", "type", "queue", "tag", "id")}
     return pages(lambda limit, cursor: session.client.jobs_page(q=query, **filters, limit=limit, cursor=cursor), left)
 
@@ -111,9 +99,10 @@ def _pages(session: Session, arguments: argparse.Namespace) -> Iterator[Mapping[
 def _write_json(pages: Iterator[Mapping[str, Any]]) -> None:
     """One document, written as its pages come, so that a million jobs need no room."""
     write, first = sys.stdout.write, True
-    page: Mapping[str, Any] = {}
+    page: Mapping[str, Any] = next(pages, {"items": []})  # before a word is written: it may fail
     write('{"items": [')
-    for page in pages:
+    for each in itertools.chain((page,), pages):
+        page = each
         for job in page["items"]:
             write(("\n" if first else ",\n") + json.dumps(job))
             first = False

@@ -13,6 +13,7 @@ from console.payloads import BadArgument
 from console.session import Session
 from console.text import clean
 from contracts import validation
+from contracts.errors import UnknownTaskType
 
 EXAMPLES = """It writes MODULE.py, its schema and test_MODULE.py, runs the test, and says what to do next. Nothing is overwritten.
 
@@ -77,7 +78,7 @@ if __name__ == "__main__":
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("type", metavar="TYPE", help="lower-case words joined by dots, such as my.words")
+    parser.add_argument("type", metavar="TYPE", help="two or more lower-case words joined by dots, such as my.words")
     parser.add_argument("--folder", metavar="FOLDER", default=".", help="where the files go (the folder where you are)")
 
 
@@ -85,6 +86,8 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
     faults = validation.faults("job-request", {"type": arguments.type, "payload": {}})
     if faults:
         raise BadArgument(f"{arguments.type!r} {faults[0].message}")
+    if _is_known(arguments.type):
+        raise BadArgument(f"there is a task {arguments.type} already; give yours another name")
     folder = Path(arguments.folder).expanduser().resolve()
     module = arguments.type.replace(".", "_").replace("-", "_")
     files = _files(arguments.type, module, folder)
@@ -102,6 +105,16 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
         session.say(f"its test  {'passes' if passed else 'fails:'}")
         session.note(clean(said.stderr.rstrip(), lines=True) if not passed else _next_steps(arguments.type, module, folder))
     return exits.OK if passed else exits.FAILED
+
+
+def _is_known(task_type: str) -> bool:
+    from functions.runtime import admin
+
+    try:
+        admin.task_definition(task_type, environment.task_modules())
+    except UnknownTaskType:
+        return False
+    return True
 
 
 def _files(task_type: str, module: str, folder: Path) -> dict[str, str]:

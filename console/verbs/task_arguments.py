@@ -16,9 +16,10 @@ FindTask = Callable[[str], Definition | None]
 
 PAYLOAD_HELP = """the payload, in any mixture:
   --FIELD VALUE     a field of the task's schema (see: tasks TYPE)
-  field=value       the same; field:=JSON takes the JSON as it is
+  field=value       the same; field:=JSON takes the JSON as it is, outer.inner=value a field within an object
   '{"field": 1}'    a JSON object
   @file.json, -     JSON from a file or standard input: an object, a list, or one object a line for many jobs
+  field=@FILE       a secret field alone, so that no list of processes shows it; field=- takes it from standard input
 """
 
 
@@ -121,13 +122,10 @@ def _metavar(field: payloads.Schema) -> str:
 def _assemble(kind: str | None, given: argparse.Namespace, fields: Mapping[str, payloads.Schema]) -> TaskArguments:
     """The documents from all parts. Raises BadArgument."""
     sources = [part for part in given.parts if part == "-" or part.startswith(("@", "{"))]
-    pairs = [payloads.pair(part, fields) for part in given.parts if part not in sources]
+    pairs = [_pair(part, fields) for part in given.parts if part not in sources]
     for name, field in fields.items():
         pairs += _flag_values(name, field, getattr(given, f"field:{name}", None))
     own = payloads.merged(pairs, fields)
-    for name in own:
-        if fields.get(name, {}).get("x-secret") is True:
-            sys.stderr.write(f"{name} is a secret, and command lines are public: @file or - (standard input) gives it safely\n")
     if len(sources) > 1:
         raise BadArgument(f"give one JSON source, not {len(sources)}: {' '.join(sources)}")
     if not sources:
@@ -145,7 +143,29 @@ def _flag_values(name: str, field: payloads.Schema, value: Any) -> list[tuple[st
         return []
     if isinstance(value, bool):
         return [(name, value)]
-    return [(name, payloads.value_of(text, field, f"--{name}")) for text in value]
+    return [(name, payloads.value_of(_secret(name, text) if _is_secret(field) else text, field, f"--{name}")) for text in value]
+
+
+def _pair(part: str, fields: Mapping[str, payloads.Schema]) -> tuple[str, Any]:
+    name, sign, value = part.partition("=")
+    if sign and _is_secret(fields.get(name, {})):
+        return name, payloads.value_of(_secret(name, value), fields[name], name)
+    return payloads.pair(part, fields)
+
+
+def _is_secret(field: payloads.Schema) -> bool:
+    return field.get("x-secret") is True
+
+
+def _secret(name: str, text: str) -> str:
+    """A secret field's value: what `@file` or standard input (`-`) holds, without the newline at its end; or, with a warning, as it stands."""
+    if text != "-" and not text.startswith("@"):
+        sys.stderr.write(f"{name} is a secret, and command lines are public: {name}=@FILE or {name}=- (standard input) gives it safely\n")
+        return text
+    try:
+        return json_sources.read_bytes(text).decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise BadArgument(f"{name}: {text} is no UTF-8 text") from None
 
 
 def _source(source: str) -> Source:

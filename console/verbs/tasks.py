@@ -57,7 +57,7 @@ def _show(session: Session, task: Mapping[str, Any]) -> None:
     columns = (Column("FIELD"), Column("TAKES", flexible=True, least=10), Column("DEFAULT"), Column("MEANING", flexible=True, least=20))
     session.table(columns, [
         (name + (" *" if name in required else ""), takes(field), json.dumps(field["default"]) if "default" in field else "",
-         f"{field.get('description', '')}{' Secret: give it by @file or -.' if field.get('x-secret') is True else ''}")
+         f"{field.get('description', '')}{f' Secret: give it by {name}=@FILE or {name}=-.' if field.get('x-secret') is True else ''}")
         for name, field in fields.items()
     ])  # fmt: skip
     session.say()

@@ -6,8 +6,10 @@ import re
 from console.outcome import exit_code, report
 from console.payloads import BadArgument
 from console.session import Session
+from console.text import clean
 from console.verbs.arguments import span
 from console.verbs.events import follow as follow_events
+from console.verbs.queries import checked
 
 EXAMPLES = """It tells every event, progress and what the handler prints as it comes (embedded; on a cluster when an attempt has ended).
 The result goes to standard output, all else to standard error. Exit code 1 when one of the jobs failed, 7 when one was cancelled, 6
@@ -33,7 +35,9 @@ def run(session: Session, arguments: argparse.Namespace) -> int:
     if not all(map(JOB.fullmatch, words)):
         if any(map(JOB.fullmatch, words)):
             raise BadArgument("watch takes ids of jobs or a query, not both; in a query an id is written id:JOB")
-        return follow_events(session, query=" ".join(words))
+        query = checked(session, " ".join(words))
+        session.note(clean(f"Events of jobs that fit {query}, as they come, until Ctrl-C."))
+        return follow_events(session, query=query)
     if not words:
         return follow_events(session)
     from console.following import follow

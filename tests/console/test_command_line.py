@@ -101,13 +101,50 @@ def test_run_needs_no_server() -> None:
         (["frobnicate"], 2, "no verb"),
         (["list", "--state", "odd"], 2, "no state"),
         (["submit"], 2, "task type"),
-        (["run", "no.such"], 1, "no.such"),
+        (["run", "no.such"], 3, "no.such"),
     ],
 )
 def test_faults_are_sentences_with_exit_codes(arguments: list[str], code: int, words: str) -> None:
     done = console(NOWHERE, *arguments)
     assert done.returncode == code, done.stderr
     assert words in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["list"], ["watch"], ["bulk", "retry"], ["bulk", "discard", "--reason", "none"], ["events", "--follow", "--query"], ["dead-letters", "--query"]],
+)
+def test_a_query_s_fault_is_shown_at_its_place_once(arguments: list[str]) -> None:
+    at = 2 if arguments[0] == "bulk" else len(arguments)
+    asked = [*arguments[:at], "id:a nosuch:b", *arguments[at:]]
+    done = console(NOWHERE, *asked)
+    assert done.returncode == 2 and done.stderr.splitlines()[:2] == ["id:a nosuch:b", "     ^^^^^^"], done.stderr
+    assert len(done.stderr.splitlines()) == 3
+    as_json = console(NOWHERE, *asked, "--json")
+    assert json.loads(as_json.stderr)["error"]["faults"][0]["offset"] == 5 and not as_json.stdout
+
+
+@pytest.mark.parametrize("arguments", [["list", "--nosuch"], ["submit"], ["queues", "--limit", "x"]])
+def test_a_misused_command_line_is_told_as_json_where_json_is_asked_for(arguments: list[str]) -> None:
+    done = console(NOWHERE, *arguments, "--json")
+    assert done.returncode == 2 and json.loads(done.stderr)["error"]["kind"] == "usage" and not done.stdout
+    assert console(NOWHERE, *arguments).stderr.endswith(f"(see python -m console {arguments[0]} --help)\n")
+
+
+def test_a_list_that_fails_prints_no_half_document() -> None:
+    done = console(NOWHERE, "list", "--json")
+    assert (done.returncode, done.stdout) == (4, "") and json.loads(done.stderr)["exit_code"] == 4
+
+
+def test_run_refuses_as_a_server_would() -> None:
+    assert console(NOWHERE, "run", "text.statistics").returncode == console(NOWHERE, "run", "text.statistics", "odd=1").returncode == 3
+
+
+def test_bulk_says_what_it_needs_and_what_was_nothing(system: System) -> None:
+    done = console(system, "bulk", "discard", "status:kept", "--yes")
+    assert done.returncode == 2 and "--reason" in done.stderr
+    assert console(system, "bulk", "list", "odd").returncode == 2
+    assert "nothing to do" in console(system, "bulk", "cancel", "tag:of-nobody", "--yes").stdout
 
 
 def test_refusals_list_every_fault(system: System) -> None:

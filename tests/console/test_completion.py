@@ -41,6 +41,7 @@ def found(line: str) -> list[str]:
         ("o submit demo.fail times=1 t", []),
         ("o submit demo.fail permanent=", ["permanent=false", "permanent=true"]),
         ("o submit demo.fail --kill", ["--kill-worker"]),
+        ("o submit file.digest --algorithm sha5", ["sha512"]),
         ("o schedules put nightly demo.noop --every 5m --timezone Europe/Berl", ["Europe/Berlin"]),
         ("o schedules put nightly demo.sleep sec", ["seconds="]),
         ("o submit demo.noop --queue ", QUEUES),
@@ -115,31 +116,34 @@ def in_shell(shell: str, script: str, system: System) -> list[str]:
     ("line", "word", "replies"),
     [
         ("observatory queues pa", "pa", ["pause "]),
-        ("observatory submit demo.fail permanent=", "=", ["false ", "true "]),
+        ("observatory submit demo.fail permanent=", "", ["false ", "true "]),
         ("observatory submit demo.fail permanent=t", "t", ["true "]),
         ("observatory list state:fa", "fa", ["failed "]),
-        ("observatory list state:", ":", None),
-        ("console/observatory list 'state:failed ty", "'state:failed ty", ["state:failed type:"]),
+        ("observatory list state:", "", None),
+        ("console/observatory list 'state:failed ty", "state:failed ty", ["state:failed type:"]),
+        ("observatory submit text.statistics @READ", "@READ", ["@README.md "]),
     ],
 )
 def test_bash(system: System, line: str, word: str, replies: list[str] | None) -> None:
-    call = f"COMP_LINE={shlex.quote(line)} COMP_POINT={len(line)} COMP_WORDS=({shlex.quote(word)}) COMP_CWORD=0; _observatory"
+    """`word` is what readline replaces and gives as the second argument: `@` belongs to it, what stands before `=` and `:` does not."""
+    call = f"COMP_LINE={shlex.quote(line)} COMP_POINT={len(line)}; _observatory observatory {shlex.quote(word)}"
     got = in_shell("bash", f"source <(console/observatory completion bash); {call}; printf '%s\\n' \"${{COMPREPLY[@]}}\"", system)
     assert got == replies if replies else {"failed ", "queued "} < set(got)
 
 
 def test_zsh(system: System) -> None:
-    stubs = "compdef() { : }; compadd() { print -r -- \"$argv[-1]\" ${(P)argv[-1]} }"
+    stubs = "compdef() { : }; compadd() { print -r -- \"$argv[-1]\" ${(P)argv[-1]} }; _files() { print files }"
     call = "words=(observatory queues pause ''); CURRENT=4; _observatory; words=(observatory list \"'state:fa\"); CURRENT=3; _observatory"
+    call += "; words=(observatory contracts check REA); CURRENT=4; _observatory"
     got = in_shell("zsh", f"{stubs}; source <(console/observatory completion zsh); {call}", system)
-    assert got == ["texts bulk default io", "open", "texts state:failed", "open"]
+    assert got == ["texts bulk default io", "open", "texts state:failed", "open", "files"]
 
 
 def test_fish(system: System) -> None:
-    asked = "complete -C 'observatory queues pause '; complete -C 'observatory submit text'"
+    asked = "complete -C 'observatory queues pause '; complete -C 'observatory submit text'; complete -C 'observatory contracts check READ'"
     got = in_shell("fish", f"console/observatory completion fish | source; {asked}", system)
-    assert [line.split("\t")[0] for line in got] == [*QUEUES, "text.statistics"]
-    assert "Counts lines" in got[-1]
+    assert [line.split("\t")[0] for line in got] == [*QUEUES, "text.statistics", "README.md"]
+    assert "Counts lines" in got[-2]
 
 
 def test_the_verb_prints_a_script_for_each_shell() -> None:

@@ -37,3 +37,8 @@ def test_what_cannot_be_is_a_sentence_and_writes_nothing(tmp_path: Path, name: s
     done = console("", "new-task", name, "--folder", str(tmp_path))
     assert done.returncode == 2 and words in done.stderr, done.stderr
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("test_my_words.py", "mine")]
+
+
+def test_a_type_that_is_there_is_refused_before_a_file_is_written(tmp_path: Path) -> None:
+    done = console("http://127.0.0.1:9", "new-task", "text.statistics", "--folder", str(tmp_path))
+    assert done.returncode == 2 and "there is a task text.statistics already" in done.stderr and not list(tmp_path.iterdir())

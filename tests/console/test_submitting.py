@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from datetime import datetime
@@ -12,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from console.json_sources import Unreadable, read
-from console.payloads import BadArgument
+from console.payloads import BadArgument, merged, pair
 from console.verbs.arguments import instant_from, span
 from console.verbs.submit_many import chunks
 from tests.console.test_command_line import answer, console
@@ -150,11 +151,39 @@ def test_json_of_many_is_one_document(system: System) -> None:
     assert answer(console(system, "submit", "demo.noop", "-", "--json", stdin="[]")) == {"items": []}
 
 
+@pytest.mark.parametrize("how", ["authorization=@{}", "authorization=-", "--authorization=@{}", "--authorization=-"])
+def test_a_secret_is_taken_from_a_file_or_from_standard_input(system: System, tmp_path: Path, how: str) -> None:
+    """What the store keeps is what the file holds, without its last newline; no warning, for no list of processes showed it."""
+    (tmp_path / "secret").write_text("Bearer very-secret\n")
+    asked = ["submit", "http.call", "url=http://127.0.0.1:9/", how.format(tmp_path / "secret"), "--delay", "1h", "--json"]
+    done = console(system, *asked, stdin="Bearer very-secret\n")
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    with sqlite3.connect(f"file:{system.data}/observatory.db?mode=ro", uri=True) as store:
+        (payload,) = store.execute("SELECT payload FROM jobs WHERE id = ?", (answer(done)["id"],)).fetchone()
+    assert json.loads(payload)["authorization"] == "Bearer very-secret"
+    console(system, "bulk", "cancel", "type:http.call state:scheduled", "--yes")
+
+
+def test_a_secret_s_file_that_is_not_there_is_named(system: System) -> None:
+    done = console(system, "submit", "http.call", "url=http://127.0.0.1:9/", "authorization=@/no/such")
+    assert done.returncode == 2 and "/no/such: No such file" in done.stderr
+
+
 def test_a_secret_on_the_command_line_is_warned_of(system: System) -> None:
     request = '{"url": "http://127.0.0.1:9/", "authorization": "Bearer very-secret"}'
     open_ = console(system, "submit", "http.call", "url=http://127.0.0.1:9/", "authorization=Bearer very-secret", "--delay", "1h")
     assert open_.returncode == 0 and "command lines are public" in open_.stderr and "very-secret" not in open_.stdout + open_.stderr
     safe = console(system, "submit", "http.call", "-", "--delay", "1h", "--tag", "secret", stdin=request)
     assert safe.returncode == 0 and not safe.stderr
-    assert "Secret: give it by @file" in console(system, "tasks", "http.call").stdout
+    assert "Secret: give it by authorization=@FILE" in " ".join(console(system, "tasks", "http.call").stdout.split())
     console(system, "bulk", "cancel", "type:http.call state:scheduled", "--yes")
+
+
+def test_a_field_within_an_object_is_given_by_its_path() -> None:
+    inner = {"type": "object", "properties": {"street": {"type": "string"}, "number": {"type": "integer"}, "far": {"type": "object", "properties": {"x": {}}}}}
+    fields = {"inner": inner, "a.b": {"type": "string"}, "plain": {"type": "string"}}
+    parts = ["inner.street=Main", "inner.number=7", "inner.far.x:=[1]", "a.b=as it stands", "plain=c.d"]
+    with pytest.raises(BadArgument, match="inner is given twice"):
+        merged([pair(part, fields) for part in ("inner.number=7", "inner.number=8")], fields)
+    assert merged([pair(part, fields) for part in parts], fields) == {
+        "inner": {"street": "Main", "number": 7, "far": {"x": [1]}}, "a.b": "as it stands", "plain": "c.d"}  # fmt: skip

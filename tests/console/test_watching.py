@@ -105,7 +105,7 @@ def test_a_watch_has_an_end_and_takes_no_mixture(system: System) -> None:
     done = console(system, "watch", job, "--timeout", "200ms")
     assert done.returncode == 6 and "still scheduled" in done.stderr
     assert console(system, "watch", job, "state:failed").returncode == 2
-    assert console(system, "watch", "sate:failed").returncode == 3
+    assert console(system, "watch", "sate:failed").returncode == 2
     assert console(system, "watch", "01943a9e-1f2c-7a6b-8d3e-5f4c3b2a1d0e").returncode == 5
     system.request("POST", f"/v1/jobs/{job}/cancel")
 
