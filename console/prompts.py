@@ -38,9 +38,9 @@ def pressed(state: State, key: str) -> Outcome:
     if key in ("esc", "ctrl-c") or (key == "backspace" and not prompt.line.text):
         return replace(state, prompt=None), ()
     if key in ("tab", "shift-tab", "down", "up") and prompt.choices:
-        return replace(state, prompt=_turned(prompt, 1 if key in ("tab", "down") else -1)), ()
+        return _turned(state, prompt, 1 if key in ("tab", "down") else -1), ()
     if key == "enter":
-        return _entered(state, prompt)
+        return _SUBMIT[prompt.purpose](state, prompt)
     line = prompt.line.press(key)
     return (_with_line(state, prompt, line), ()) if line is not None else (state, ())
 
@@ -51,16 +51,16 @@ def pasted(state: State, text: str) -> State:
     return _with_line(state, prompt, prompt.line.insert(text.replace("\n", " ").strip()))
 
 
-def _turned(prompt: Prompt, step: int) -> Prompt:
-    """The next or the previous completion; before the first there is none."""
+def _turned(state: State, prompt: Prompt, step: int) -> State:
+    """The line with the next or the previous completion in it; before the first stands what was typed. A single one is taken
+    at once, and what comes after it is completed next."""
     places = len(prompt.choices) + 1
-    return replace(prompt, at=(prompt.at + 1 + step) % places - 1)
-
-
-def _entered(state: State, prompt: Prompt) -> Outcome:
-    if prompt.at >= 0 and prompt.purpose == "filter":
-        return _with_line(state, prompt, completion.taken(prompt.line, prompt.choices[prompt.at][0])), ()
-    return _SUBMIT[prompt.purpose](state, prompt)
+    base, at = prompt.line if prompt.at < 0 else prompt.base, (prompt.at + 1 + step) % places - 1
+    line = base if at < 0 else completion.taken(base, prompt.choices[at][0]) if prompt.purpose == "filter" else Line.of(prompt.choices[at][0])
+    if len(prompt.choices) == 1:
+        return _with_line(state, prompt, line)
+    fault = _fault(state, line.text) if prompt.purpose == "filter" else ""
+    return replace(state, prompt=replace(prompt, line=line, base=base, at=at, fault=fault))
 
 
 def _with_line(state: State, prompt: Prompt, line: Line) -> State:
@@ -93,8 +93,7 @@ def _filtered(state: State, prompt: Prompt) -> Outcome:
 
 
 def _gone(state: State, prompt: Prompt) -> Outcome:
-    words = prompt.choices[prompt.at][0] if prompt.at >= 0 else prompt.line.text.strip()
-    return run(replace(state, prompt=None), words)
+    return run(replace(state, prompt=None), prompt.line.text.strip())
 
 
 def _said(state: State, prompt: Prompt) -> Outcome:

@@ -45,13 +45,17 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A line to type into at the foot: `purpose` says what for (filter, palette, ask)."""
+    """A line to type into at the foot: `purpose` says what for (filter, palette, ask).
+
+    While a completion stands in the line (`at`), `base` is what was typed, which the other completions are of, too.
+    """
 
     purpose: str
     label: str
     line: Line = field(default_factory=Line)
     choices: tuple[tuple[str, str], ...] = ()  # each with what it means
     at: int = -1  # the completion that is marked
+    base: Line = field(default_factory=Line)
     context: Any = None
     fault: str = ""
 

@@ -38,8 +38,18 @@ from console.wants import ALERTS
 
 def update(state: State, message: Message) -> Outcome:
     """What a message makes of a state, and the effects that it asks for."""
+    before = state
     state, effects = _HANDLERS[type(message)](state, message)
-    return SCREENS[state.view.screen].settle(state), effects
+    return SCREENS[state.view.screen].settle(_without_old_note(before, state, message)), effects
+
+
+def _without_old_note(before: State, state: State, message: Message) -> State:
+    """What was said goes with the screen that it was said on; `Submitting ...` goes when the answer is there."""
+    if state.note is None or state.note is not before.note:
+        return state
+    has_left = (state.view.screen, state.view.subject) != (before.view.screen, before.view.subject)
+    is_done = isinstance(message, Acted) and state.note.text.endswith("...")
+    return replace(state, note=None) if has_left or is_done else state
 
 
 def wants(state: State) -> tuple[Want, ...]:

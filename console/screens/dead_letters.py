@@ -171,7 +171,7 @@ class DeadLetter(Page):
         lines: Text = [[("today's contract  ", "dim"), ("it keeps it, so a replay may do", "ok")]] if check == "ok" else []
         if check not in ("ok", None):
             lines = [[("today's contract  ", "dim"), ("it breaks it, so it has to be edited (e)", "bad")], *wrapped(text.clean(str(check)), columns, "warn")]
-        plain = ("trigger", "source", "event_id", "event_type", "attempts", "kept_at", "content_type", "bytes", "outcome", "hidden")
+        plain = ("reason", "trigger", "source", "event_id", "event_type", "attempts", "kept_at", "content_type", "bytes", "outcome", "hidden")
         lines += [[], *facts([(name, str(letter[name]), "") for name in plain if letter.get(name) not in (None, "")], columns)]
         lines += heading("as it was received")
         if letter.get("event"):

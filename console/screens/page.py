@@ -119,26 +119,30 @@ class Page:
         return (state.opened(links[line]) if again or what == "double" else state.change(cursor=line)), ()
 
     def draw(self, area: Area, state: State, view: View) -> None:
-        self.head(area.part(0, 0, lines=self.headroom), state, view)
-        y = self.headroom
-        if self.tabs:
-            x = 1
-            for index, tab in enumerate(self.tabs):
-                x = area.put(x, y, f" {tab} ", "title@cursor" if index == view.tab else "dim") + 1
-            y += 1
+        y = self.headroom + (1 if self.tabs else 0)
         body = area.part(1, y, area.columns - 2)
         lines, links = self.text(state, view, body.columns), self.links(state, view, body.columns)
+        marks = self._marks(state, view, len(lines), body.lines)
+        room = sum(text.width(said) for said, _ in marks) if not self.tabs else 0  # the head gives way to them
+        self.head(area.part(0, 0, area.columns - room, self.headroom), state, view)
+        x = 1
+        for index, tab in enumerate(self.tabs):
+            x = area.put(x, self.headroom, f" {tab} ", "title@cursor" if index == view.tab else "dim") + 1
         for line, spans in enumerate(lines[view.top : view.top + body.lines]):
             body.spans(0, line, spans)
             if view.top + line == view.cursor and view.cursor in links:
                 body.tint(line, "@cursor")
+        area.right(y - 1, marks)
+
+    def _marks(self, state: State, view: View, total: int, room: int) -> list[Span]:
+        """How old it is where it is stale, and how far one has scrolled."""
         marks: list[Span] = []
         stale = state.stale(*self.wants(state, view))
         if stale is not None:
-            marks.append((f"{text.age(stale)} old  ", "bad"))
-        if len(lines) > body.lines:
-            marks.append((f"{min(view.top + body.lines, len(lines))}/{len(lines)} ", "dim"))
-        area.right(self.headroom if self.tabs else self.headroom - 1, marks)
+            marks.append((f" {text.age(stale)} old ", "bad"))
+        if total > room:
+            marks.append((f" {min(view.top + room, total)}/{total} ", "dim"))
+        return marks
 
 
 def _back(state: State) -> State:

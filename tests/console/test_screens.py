@@ -1,5 +1,6 @@
 """What the lists and pages of the terminal console do: pure states, keys in, states and frames out."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -206,10 +207,28 @@ def test_letters_are_text_while_one_types_a_filter() -> None:
 def test_a_filter_is_completed_with_what_there_is() -> None:
     state = typed(press(scene("jobs"), "/"), "typ")
     assert "the task type" in frame(state)
-    state = press(state, "tab", "enter")
+    state = press(state, "tab")
     assert state.prompt is not None and state.prompt.line.text == "type:"
-    state = press(state, "tab", "enter")
+    state = press(state, "tab")
     assert state.prompt is not None and state.prompt.line.text == "type:demo.everything "
+    assert press(state, "enter").view.query == "type:demo.everything"
+
+
+def test_tab_puts_the_completion_into_the_line_and_typing_goes_on_after_it() -> None:
+    state = typed(press(typed(press(scene("jobs"), "/"), "sta"), "tab"), "fai")
+    assert state.prompt is not None and state.prompt.line.text == "state:fai"
+    assert press(state, "tab", "enter").view.query == "state:failed"
+    state = press(typed(press(scene("jobs"), "/"), "t"), "tab")
+    seen = []
+    for _ in range(20):
+        assert state.prompt is not None
+        seen.append(state.prompt.line.text)
+        state = press(state, "tab")
+    assert {"t", "type:", "tag:"} <= set(seen)
+    assert state.prompt is not None and press(state, "shift-tab").prompt.line.text == seen[-1]  # type: ignore[union-attr]
+    state = replace(scene(), contexts=(("prod", "https://observatory.example"),))
+    state = typed(press(typed(press(state, ":"), "ct"), "tab"), " prod")
+    assert update(state, Pressed("enter"))[1] == (Connect("https://observatory.example", "prod"),)
 
 
 def test_a_filter_that_is_wrong_is_said_where_one_types_and_is_not_applied() -> None:
@@ -223,7 +242,7 @@ def test_filters_are_saved_by_name_used_and_forgotten() -> None:
     state = command(scene(), "jobs state:failed")
     state, effects = update(typed(press(state, ":"), "save broken"), Pressed("enter"))
     assert effects == (Keep((("broken", "state:failed"),)),)
-    state = press(typed(press(press(state, "esc"), "/"), "@bro"), "tab", "enter", "enter")
+    state = press(typed(press(press(state, "esc"), "/"), "@bro"), "tab", "enter")
     assert state.view.query == "state:failed"
     _, effects = update(typed(press(state, ":"), "forget broken"), Pressed("enter"))
     assert effects == (Keep(()),)
@@ -245,6 +264,27 @@ def test_the_palette_goes_to_another_server() -> None:
 
 def test_what_the_palette_does_not_know_is_said() -> None:
     assert "There is no 'frobnicate'" in frame(command(scene(), "frobnicate"))
+
+
+def test_what_was_said_goes_with_its_screen_and_with_its_act() -> None:
+    state = press(scene("jobs"), "r")
+    assert "has not failed" in frame(state)
+    assert "has not failed" in frame(press(state, "down"))
+    assert "has not failed" not in frame(press(state, "5"))
+    assert "has not failed" not in frame(press(state, "enter"))
+    said, effects = update(press(scene("audit"), "down"), Pressed("x"))
+    assert "Folding the log ..." in frame(said)
+    assert "Folding the log ..." not in frame(send(said, *(Acted(act, {}) for act in effects if isinstance(act, Act))))
+    letter = scene("dead-letter", 80, subject=LETTER["id"])
+    assert "put aside" in frame(send(letter, Acted(Act("POST", "/x", asker="dead-letters"), {"status": "discarded"})))  # the new screen's own stays
+
+
+def test_where_one_has_scrolled_to_is_not_written_over_what_is_told() -> None:
+    told = {**DOCUMENTS[f"/v1/dead-letters/{LETTER['id']}"], "reason": "the subscriber answered 503 with " + "many words " * 9 + "at the end"}
+    state = scene("dead-letter", 80, 24, subject=LETTER["id"])
+    lines = frame(send(state, Received(wants(state)[0], told, NOW))).split("\n")
+    assert re.search(r"… \d+/\d+$", lines[2])
+    assert "at the end" in " ".join(lines[3:])  # and in full below
 
 
 # ---- other lists ------------------------------------------------------------------------------------------------
