@@ -90,7 +90,7 @@ def _stores(client: Any) -> Iterator[Finding]:
 def _clock(client: Any) -> Iterator[Finding]:
     skew = from_rfc3339(client.get("/v1/queues")["as_of"]) / MICROSECONDS - time.time()
     mend = "set the clocks by NTP; delays and leases are measured by the store's clock, so jobs are safe"
-    yield judged(abs(skew) < CLOCK_SECONDS, "clock", f"the store's clock is {skew:+.1f} s from this machine's", mend, WARN)
+    yield judged(abs(skew) < CLOCK_SECONDS, "clock", f"the store's clock is {round(skew, 1) + 0.0:+.1f} s from this machine's", mend, WARN)
 
 
 def _queues(client: Any) -> Iterator[Finding]:

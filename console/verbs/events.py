@@ -68,7 +68,7 @@ def follow(session: Session, types: str | None = None, subject: str | None = Non
     job = subject.removeprefix("job/") if subject is not None and subject.startswith("job/") else None
     for item in session.client.stream(query, after=after, type=types, job=job, patience_seconds=AWAY_SECONDS):
         if item.event is None:
-            session.note("what lay between is gone from the feed")
+            session.note("the feed has not all that lay between (any more); it goes on with what there is")
         elif subject is None or item.event["subject"] == subject:
             say_event(session, item.event)
     return exits.OK

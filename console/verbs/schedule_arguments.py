@@ -8,7 +8,9 @@ from console.payloads import BadArgument
 from console.verbs import task_arguments
 from console.verbs.arguments import span
 
-ALONE = ("run_at", "expires_at", "parent_id", "depends_on", "on_parent_failure")  # options that belong to one job
+ALONE = {  # what belongs to one job, and its option
+    "run_at": "--at", "expires_at": "--expires", "parent_id": "--parent", "depends_on": "--after", "on_parent_failure": "--on-parent-failure",
+}  # fmt: skip
 
 
 def is_asked_for(argv: Sequence[str]) -> bool:
@@ -19,7 +21,7 @@ def is_asked_for(argv: Sequence[str]) -> bool:
 def add_when(parser: argparse.ArgumentParser) -> None:
     """The two options of which one makes a schedule."""
     add = parser.add_argument_group("a schedule (see the verb schedules)").add_argument
-    add("--every", type=span, metavar="SPAN", help="the time between: 30s, 10m, 2h, 1d, 1h30m")
+    add("--every", type=span, metavar="SPAN", help="the time between: 30s, 10m, 2h, 1d, 1h30m; --name NAME says of what schedule")
     add("--cron", metavar="EXPR", help="minute hour day-of-month month day-of-week, such as '30 2 * * MON-FRI' (six fields: seconds first)")
 
 
@@ -43,9 +45,9 @@ def timing(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def request_of(arguments: argparse.Namespace, job: dict[str, Any]) -> dict[str, Any]:
     """The schedule request of the options and a job request. Raises BadArgument."""
-    alone = [name for name in ALONE if name in job]
+    alone = [option for name, option in ALONE.items() if name in job]
     if alone:
-        raise BadArgument(f"{', '.join(alone)} belongs to one job; a schedule's jobs cannot have it")
+        raise BadArgument(f"{', '.join(alone)}: belongs to one job; a schedule's jobs cannot have it")
     return {**timing(arguments), "template": job}
 
 
@@ -54,6 +56,9 @@ def configure_put(parser: argparse.ArgumentParser) -> None:
 
     parser.usage = f"{parser.prog} put NAME TYPE [PAYLOAD] [OPTIONS]"
     submit.add_job_options(parser)
+    for action in parser._actions:  # they are read, to be refused in words, and not offered
+        if action.dest in ALONE:
+            action.help = argparse.SUPPRESS
     add_when(parser)
     add_rules(parser)
 

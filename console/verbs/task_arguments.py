@@ -47,8 +47,8 @@ def parse(
         parents=[parser], add_help=False, allow_abbrev=False, conflict_handler="resolve",
     )  # fmt: skip
     first.error = parser.error  # type: ignore[method-assign]
-    first.add_argument("type", nargs="?")
-    first.add_argument("rest", nargs=argparse.REMAINDER)
+    first.add_argument("type", nargs="?", metavar="TYPE", help="of the task (see the verb tasks)")
+    first.add_argument("rest", nargs=argparse.REMAINDER, metavar="PAYLOAD", help="see below")
     given = first.parse_args(argv, namespace)
     kind, rest = given.type, given.rest
     del given.type, given.rest

@@ -187,3 +187,10 @@ def test_a_field_within_an_object_is_given_by_its_path() -> None:
         merged([pair(part, fields) for part in ("inner.number=7", "inner.number=8")], fields)
     assert merged([pair(part, fields) for part in parts], fields) == {
         "inner": {"street": "Main", "number": 7, "far": {"x": [1]}}, "a.b": "as it stands", "plain": "c.d"}  # fmt: skip
+
+
+def test_a_schedule_refuses_by_the_option_what_belongs_to_one_job(system: System) -> None:
+    done = console(system, "submit", "demo.noop", "--every", "10m", "--name", "beat", "--at", "+1h")
+    assert done.returncode == 2 and "--at: belongs to one job" in done.stderr
+    shown = console(system, "schedules", "put", "--help").stdout
+    assert "--timezone" in shown and "--expires" not in shown and "--every" in console(system, "submit", "--help").stdout
