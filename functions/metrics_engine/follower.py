@@ -128,6 +128,7 @@ class Follower:
             if self._look_again:
                 self._look_again, self._cursor = False, None
             if self._cursor is None:
+                self._saved = None  # it may have been set back
                 self._cursor, self._looked_at = await self.reader.position(), asyncio.get_running_loop().time()
             more = self._cursor < self._target and await self._step(self._cursor)
             self._recovered()
@@ -145,7 +146,13 @@ class Follower:
 
     async def _step(self, after: int) -> bool:
         """One batch, one write; False at the head of the feed."""
-        events = self._next_arrived(after) or await self._feed.feed(after, READ)
+        events = self._next_arrived(after)
+        if not events:
+            events = await self._feed.feed(after, READ)
+            has_gaps = not events or events[-1].position - after > len(events)
+            if has_gaps and not await self.reader.is_whole(after):
+                self._cursor = None
+                return True
         if not events:
             return False
         upto = events[-1].position

@@ -1,7 +1,7 @@
 """The readers of the feed: the statistics, and the event log. Each has a cursor of its own, saved with what it writes."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from contracts.event import Event
@@ -29,11 +29,27 @@ class Reader(Protocol):
     def elsewhere(self) -> bool:
         """Whether its cursor is kept in another store than the feed, which then gets a copy of it."""
 
+    async def look(self) -> int:
+        """Where it stands; from there on retention waits for it, also when the copy of its cursor told of more."""
+
     async def position(self) -> int:
         """Where it stands, once whatever must come first is done."""
 
+    async def is_whole(self, after: int) -> bool:
+        """Whether it may take what was just read of the feed past a position; False when retention has dropped some of it that it does
+        not know of: it must ask for its position anew."""
+
     async def take(self, events: Sequence[Event], after: int, upto: int) -> bool:
         """Writes events and the cursor; False when the cursor is not at `after` any more."""
+
+
+async def _held(feed: JobStore, name: str, stands_at: Callable[[], Awaitable[int]]) -> int:
+    """A reader's cursor. The copy is looked at first: only when something was lost does it tell of more than the cursor."""
+    copy = (await feed.cursors()).get(name, 0)
+    cursor = await stands_at()
+    if copy > cursor:
+        await feed.set_back(name, cursor)
+    return cursor
 
 
 class Statistics:
@@ -48,23 +64,30 @@ class Statistics:
     def elsewhere(self) -> bool:
         return self._stats.elsewhere
 
+    async def look(self) -> int:
+        return await _held(self._feed, self.name, self._stats.cursor)
+
     async def position(self) -> int:
-        cursor = await self._stats.cursor()
-        if cursor > await self._feed.head():
-            log.warning("the statistics are ahead of the feed, which came back from a copy; they begin anew", extra=about("statistics.cleared"))
-            await self._stats.clear()
-            cursor = 0
-        if cursor < await self._feed.dropped():
-            await self._begin_anew()
-            cursor = await self._stats.cursor()
-        return cursor
+        while True:
+            cursor = await self.look()
+            if cursor > await self._feed.head():
+                log.warning("the statistics are ahead of the feed, which came back from a copy; they begin anew", extra=about("statistics.cleared"))
+                await self._stats.clear()
+            elif cursor < await self._feed.dropped():
+                await self._begin_anew()
+            else:
+                return cursor
+
+    async def is_whole(self, after: int) -> bool:
+        return after >= await self._feed.dropped()
 
     async def take(self, events: Sequence[Event], after: int, upto: int) -> bool:
         return await self._stats.apply(fold(events), after, upto)
 
     async def _begin_anew(self) -> None:
         """Statistics that were lost, or are older than what retention dropped, begin at the checkpoint: its sums and the fold
-        of what is left below it, in one write with the cursor."""
+        of what is left below it, in one write with the cursor. Meanwhile nothing is dropped; if something was, nothing is written."""
+        await self._feed.set_back(self.name, 0)
         await self._stats.clear()
         checkpoint = await self._feed.checkpoint()
         assert checkpoint is not None
@@ -72,9 +95,7 @@ class Statistics:
         while after < checkpoint.position and (events := await self._feed.feed(after, READ)):
             events = [event for event in events if event.position <= checkpoint.position]
             delta, after = merge(delta, fold(events)), events[-1].position if events else checkpoint.position
-        again = await self._feed.checkpoint()
-        done = again is not None and again.position == checkpoint.position and again.jobs == checkpoint.jobs
-        if done and await self._stats.apply(delta, 0, checkpoint.position):
+        if await self._feed.checkpoint() == checkpoint and await self._stats.apply(delta, 0, checkpoint.position):
             log.warning("the statistics were rebuilt from the checkpoint at %d", checkpoint.position, extra=about("statistics.rebuilt"))
 
 
@@ -85,17 +106,28 @@ class History:
 
     def __init__(self, feed: JobStore, event_log: EventLog, redact: Callable[[Event], Event]) -> None:
         self._feed, self._event_log, self._redact = feed, event_log, redact
+        self._gap = 0  # up to where it is known that events are missing
+
+    async def look(self) -> int:
+        return await _held(self._feed, self.name, self._stands_at)
+
+    async def _stands_at(self) -> int:
+        return (await self._event_log.extent()).last
 
     async def position(self) -> int:
-        cursor, head = (await self._event_log.extent()).last, await self._feed.head()
+        cursor, head = await self.look(), await self._feed.head()
         if cursor > head:
             log.warning("the event log is ahead of the feed, which came back from a copy; what lies beyond is cut", extra=about("event_log.cut"))
             await self._event_log.cut(head)
             return head
         if cursor < (dropped := await self._feed.dropped()):
+            self._gap = dropped
             log.warning("the event log begins anew after %d; of the events up to %d it gets what the job store still keeps", cursor, dropped,
                         extra=about("event_log.gap"))  # fmt: skip
         return cursor
+
+    async def is_whole(self, after: int) -> bool:
+        return await self._feed.dropped() <= max(after, self._gap)
 
     async def take(self, events: Sequence[Event], after: int, upto: int) -> bool:
         return await self._event_log.insert_batch([self._redact(event) for event in events], after, upto)

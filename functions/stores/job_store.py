@@ -305,6 +305,9 @@ class JobStore(Protocol):
     async def advance(self, cursor: str, position: int) -> None:
         """Moves a cursor forward (never back). May wait for a commit that happens anyway."""
 
+    async def set_back(self, cursor: str, position: int) -> None:
+        """Moves a cursor back (never forward): once this returns, retention drops nothing beyond it, whatever it had planned."""
+
     async def forget_cursor(self, cursor: str) -> None:
         """Takes a cursor away: nobody reads by it any more, and retention waits for it no longer."""
 
@@ -329,7 +332,8 @@ class JobStore(Protocol):
     # ---- retention ---------------------------------------------------------------------------------------------
     async def prune(self, keep: Retention) -> Pruned:
         """One small step: drops ended jobs that are old, or too many, with their events, attempts, steps and tags, and adds
-        the fold of what it drops to the checkpoint; never what a reader of the feed has not passed."""
+        the fold of what it drops to the checkpoint; never what a reader of the feed has not passed. Nothing when what it
+        planned is not so any more."""
 
     async def prune_settled(self, before: int, before_minute: int) -> None:
         """Drops settled dead letters and counters of refusals from before an instant, and the checkpoint's older minutes."""

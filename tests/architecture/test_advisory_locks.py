@@ -15,6 +15,7 @@ PURPOSES = {
     6: {"take_turn", "give_turn"},
     7: {"follow_turn"},
     8: {"be_present", "take_alone"},
+    9: {"try_retention", "lock_retention"},
 }
 
 

@@ -472,6 +472,96 @@ async def test_lost_statistics_begin_at_the_checkpoint_and_are_equal_to_those_be
     assert before[1] != fold(await jobs.feed(0, 10_000))
 
 
+@pytest.mark.parametrize("lost", ["all", "the newest"])
+@pytest.mark.parametrize("is_held", [True, False], ids=["retention waits", "retention did not hear"])
+async def test_statistics_that_begin_anew_while_retention_works_miss_nothing(
+    jobs: SqliteJobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_held: bool, lost: str
+) -> None:
+    """Also where another instance's late copy of the cursor told retention to go on."""
+    await mixed_life(jobs)
+    old = await jobs.feed(0, 1_000)
+    await submit(jobs, 3)
+    await run_all(jobs)
+    rest = Retention({"failed": 0, "cancelled": 0}, batch=1)
+    async with sqlite_store(tmp_path / "elsewhere") as other:
+        elsewhere: Any = Elsewhere(SqliteStatsStore(other.database))
+        engine = MetricsEngine(jobs, elsewhere)
+        await engine.catch_up()
+        await submit(jobs)
+        await engine.catch_up()
+        await jobs.advance("relay", await jobs.head())
+        before = await elsewhere.whole()
+        assert (await jobs.prune(Retention({"succeeded": 0}))).jobs > 5
+        checkpoint, dropped = jobs.checkpoint, []
+
+        async def checkpoint_and_sweep() -> Any:
+            """What goes lies below the checkpoint, whose position stays."""
+            found = await checkpoint()
+            if not any(dropped):
+                if not is_held:
+                    await jobs.advance(STATISTICS_CURSOR, await jobs.head())
+                dropped.append((await jobs.prune(rest)).jobs)
+            return found
+
+        await elsewhere.clear()  # flushed: nobody told the job store
+        if lost == "the newest":
+            await elsewhere.apply(fold(old), 0, old[-1].position)
+        monkeypatch.setattr(jobs, "checkpoint", checkpoint_and_sweep)
+        await engine.catch_up()
+        monkeypatch.undo()
+        assert await elsewhere.whole() == before
+        assert dropped == ([0, 0] if is_held else [1])
+        await engine.drain()
+        assert (await jobs.cursors())[STATISTICS_CURSOR] == await jobs.head()
+        assert any([(await jobs.prune(rest)).jobs for _ in range(3)])  # it waits no longer
+
+
+async def test_retention_waits_for_statistics_that_came_back_from_a_copy(
+    jobs: SqliteJobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those are behind what the job store knows of them, and not behind what was dropped."""
+    await mixed_life(jobs)
+    everything = Retention({"succeeded": 0, "failed": 0, "cancelled": 0})
+    async with sqlite_store(tmp_path / "elsewhere") as other:
+        stats = SqliteStatsStore(other.database)
+        old = await jobs.feed(0, 3)
+        await stats.apply(fold(old), 0, old[-1].position)
+        for cursor in ("relay", STATISTICS_CURSOR):
+            await jobs.advance(cursor, await jobs.head())
+        apply, dropped = stats.apply, []
+
+        async def sweep_and_apply(*fold: Any) -> bool:
+            dropped.append((await jobs.prune(everything)).jobs)
+            return await apply(*fold)
+
+        monkeypatch.setattr(stats, "apply", sweep_and_apply)
+        await MetricsEngine(jobs, Elsewhere(stats)).catch_up()
+        assert dropped == [0]
+        assert await stats.whole() == (await jobs.head(), fold(await jobs.feed(0, 1_000)))
+        assert (await jobs.prune(everything)).jobs > 5
+
+
+async def test_statistics_that_retention_has_passed_find_it_at_the_next_page(
+    jobs: SqliteJobStore, stats: SqliteStatsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await mixed_life(jobs)
+    whole = fold(await jobs.feed(0, 1_000))
+    engine = MetricsEngine(jobs, stats)
+    feed, dropped = jobs.feed, []
+
+    async def sweep_and_feed(after: int, limit: int) -> list[Event]:
+        if not dropped:
+            for cursor in ("relay", STATISTICS_CURSOR):
+                await jobs.advance(cursor, await jobs.head())
+            dropped.append((await jobs.prune(Retention({"succeeded": 0, "failed": 0, "cancelled": 0}))).jobs)
+        return await feed(after, limit)
+
+    monkeypatch.setattr(jobs, "feed", sweep_and_feed)
+    await engine.catch_up()
+    assert dropped[0] > 5
+    assert await stats.whole() == (await jobs.head(), whole)
+
+
 async def test_statistics_older_than_what_was_dropped_are_built_anew(
     jobs: SqliteJobStore, stats: SqliteStatsStore, engine: MetricsEngine
 ) -> None:

@@ -228,6 +228,9 @@ class PostgresJobStore(Commanding):
     async def advance(self, cursor: str, position: int) -> None:
         await self.write(SqlWrite(lambda transaction, now: transaction.add("advance", name=cursor, position=position), lazy=True))
 
+    async def set_back(self, cursor: str, position: int) -> None:
+        await self.write(SqlWrite(lambda transaction, now: retention.set_back(transaction, cursor, position)))
+
     async def forget_cursor(self, cursor: str) -> None:
         await self.write(SqlWrite(lambda transaction, now: transaction.add("forget_cursor", name=cursor)))
 

@@ -81,9 +81,11 @@ async def checkpoint(database: PostgresDatabase) -> Checkpoint | None:
 
 
 async def drop(transaction: Transaction, plan: Plan, now: int) -> Pruned:
-    """Drops what was planned, in the transaction at hand; nothing when one of the jobs was reopened meanwhile."""
+    """Drops what was planned, in the transaction at hand; nothing when it is not so any more, or another process is dropping."""
     ids = sorted(job.id for job in plan.jobs)
-    if (done := pruning.done(plan, dict(await transaction.rows("lock_sequences", ids=ids)))) is None:
+    ((alone,),), sequences, cursors = await transaction.ask(call("try_retention"), call("lock_sequences", ids=ids), call("cursors"))
+    done = pruning.done(plan, dict(sequences), dict(cursors)) if alone else None
+    if done is None:
         return Pruned(more=True, over=plan.over)
     _remember(transaction, plan, now)
     await _drop_rows(transaction, plan, ids)
@@ -117,6 +119,12 @@ def _add_up(transaction: Transaction, plan: Plan) -> None:
         transaction.add("count_down", rows=named(("queue", "type", "status", "jobs"), [(*cell, jobs) for cell, jobs in sorted(gone.items())]))
     transaction.add("move_checkpoint", position=plan.position, as_of=plan.as_of, jobs=len(plan.jobs))
     tables.add_delta(transaction, tables.CHECKPOINT, plan.sums)
+
+
+def set_back(transaction: Transaction, cursor: str, position: int) -> None:
+    """What is being dropped is dropped before, and whoever drops afterwards finds the cursor set back."""
+    transaction.add("lock_retention")
+    transaction.add("set_back", name=cursor, position=position)
 
 
 async def drop_settled(transaction: Transaction, before: int, before_minute: int) -> None:

@@ -287,6 +287,9 @@ class SqliteJobStore(Commanding):
     async def advance(self, cursor: str, position: int) -> None:
         await self.database.ask(SqlWrite(lambda connection: records.advance(connection, cursor, position), lazy=True))
 
+    async def set_back(self, cursor: str, position: int) -> None:
+        await self.database.ask(SqlWrite(lambda connection: records.set_back(connection, cursor, position)))
+
     async def forget_cursor(self, cursor: str) -> None:
         await self.database.ask(SqlWrite(lambda connection: connection.execute("DELETE FROM cursors WHERE name = ?", (cursor,))))
 

@@ -23,6 +23,14 @@ def advance(connection: sqlite3.Connection, cursor: str, position: int) -> None:
     )
 
 
+def set_back(connection: sqlite3.Connection, cursor: str, position: int) -> None:
+    connection.execute(
+        """INSERT INTO cursors (name, position) VALUES (?, ?)
+           ON CONFLICT (name) DO UPDATE SET position = min(position, excluded.position)""",
+        (cursor, position),
+    )
+
+
 def keep_dead_letter(connection: sqlite3.Connection, letter: DeadLetter) -> None:
     connection.execute(
         """INSERT INTO dead_letters

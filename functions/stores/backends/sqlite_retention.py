@@ -105,10 +105,11 @@ def pruned_states(connection: sqlite3.Connection) -> dict[tuple[str, str, str], 
 
 
 def drop(connection: sqlite3.Connection, state: WriterState, plan: Plan, now: int) -> Pruned:
-    """Drops what was planned, in the transaction at hand; nothing when one of the jobs was reopened meanwhile."""
+    """Drops what was planned, in the transaction at hand; nothing when it is not so any more."""
     ids = orjson.dumps([job.id for job in plan.jobs]).decode()
     sequences = dict(connection.execute("SELECT id, sequence FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (ids,)).fetchall())
-    if (done := pruning.done(plan, sequences)) is None:
+    cursors = dict(connection.execute("SELECT name, position FROM cursors").fetchall())
+    if (done := pruning.done(plan, sequences, cursors)) is None:
         return Pruned(more=True, over=plan.over)
     _remember(connection, plan, now)
     _drop_jobs(connection, ids)

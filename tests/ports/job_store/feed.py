@@ -107,6 +107,12 @@ class TheFeed:
         await store.advance("other", 1)
         cursors = await store.cursors()
         assert (cursors["reader"], cursors["other"]) == (5, 1)
+        await store.set_back("reader", 4)
+        await store.set_back("other", 6)
+        await store.set_back("new", 2)
+        cursors = await store.cursors()
+        assert (cursors["reader"], cursors["other"], cursors["new"]) == (4, 1, 2)
+        await store.advance("reader", 5)
         await store.forget_cursor("other")
         await store.forget_cursor("never there")
         assert (await store.cursors())["reader"] == 5

@@ -1,10 +1,15 @@
 """Retention: what goes, what stays, and what the checkpoint keeps of it."""
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import pytest
 
 from contracts.errors import ContractViolation, JobNotFound
 from contracts.job import JobRequest
 from contracts.statistics import fold, merge
+from functions.stores import pruning
+from functions.stores.backends import postgres_retention
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
 from functions.stores.job_store import PUBLISH_CURSOR, STATISTICS_CURSOR, JobStore
@@ -35,6 +40,26 @@ async def prune(store: JobStore, keep: Retention = ALL) -> int:
         if not done.more:
             return jobs
     raise AssertionError("it never comes to an end")
+
+
+async def prune_around(store: JobStore, meanwhile: Callable[[], Awaitable[Any]], keep: Retention = ALL) -> Pruned:
+    """One step, and what is done between its look and its deed."""
+
+    async def then(looking: Awaitable[Any]) -> Any:
+        found = await looking
+        if isinstance(found, pruning.Plan):
+            patch.undo()
+            await meanwhile()
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        if isinstance(store, SqliteJobStore):
+            read = store.database.read
+            patch.setattr(store.database, "read", lambda question: then(read(question)))
+        else:
+            plan = postgres_retention.plan
+            patch.setattr(postgres_retention, "plan", lambda *asked: then(plan(*asked)))
+        return await store.prune(keep)
 
 
 async def present(store: JobStore, *ids: str) -> list[bool]:
@@ -120,13 +145,31 @@ class Retaining:
         assert await store.dropped() == checkpoint.position <= await store.head()
         assert whole.as_json() != fold(await whole_feed(store)).as_json()
 
-    async def test_a_job_that_is_reopened_between_look_and_deed_stays(self, store: JobStore) -> None:
+    async def test_a_job_that_is_reopened_stays(self, store: JobStore) -> None:
         job_id = await failed(store)
         await submitted(store, request())
         await read_on(store)
         await store.reopen([job_id], "eva", None)
         assert await prune(store) == 0
         assert await present(store, job_id) == [True]
+
+    async def test_a_job_that_is_reopened_between_look_and_deed_stays(self, store: JobStore) -> None:
+        job_id = await failed(store)
+        await submitted(store, request())
+        await read_on(store)
+        assert await prune_around(store, lambda: store.reopen([job_id], "eva", None)) == Pruned(more=True)
+        assert await present(store, job_id) == [True]
+        assert (await store.job(job_id)).status == "queued"
+        assert await store.checkpoint() is None
+
+    async def test_nothing_goes_once_a_reader_was_set_back_though_it_was_planned_before(self, store: JobStore) -> None:
+        job_id = await failed(store)
+        await submitted(store, request())
+        await read_on(store)
+        assert await prune_around(store, lambda: store.set_back(STATISTICS_CURSOR, 1)) == Pruned(more=True)
+        assert await present(store, job_id) == [True]
+        await store.advance(STATISTICS_CURSOR, await store.head())
+        assert await prune(store) == 1
 
     async def test_a_key_answers_for_its_day_though_its_job_is_gone(self, store: JobStore) -> None:
         keyed = JobRequest("demo.noop", {}, keys=("key:1",), fingerprint=b"1")

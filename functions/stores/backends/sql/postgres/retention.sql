@@ -32,6 +32,17 @@ FROM json_to_recordset(%(places)s::json) AS r(commit_id bigint, place integer)
 SELECT key, created_at < %(before)s AND NOT EXISTS (SELECT 1 FROM observatory.jobs WHERE jobs.id = idempotency.job_id)
 FROM observatory.idempotency WHERE key > %(after)s ORDER BY key LIMIT %(limit)s;
 
+-- name: try_retention
+-- One drop at a time; whoever sets a cursor back waits for the one that is under way.
+SELECT pg_try_advisory_xact_lock(7041958, 9);
+
+-- name: lock_retention
+SELECT pg_advisory_xact_lock(7041958, 9);
+
+-- name: set_back
+INSERT INTO observatory.cursors AS c (name, position) VALUES (%(name)s, %(position)s)
+ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE c.position > excluded.position;
+
 -- name: lock_sequences
 SELECT id, sequence FROM observatory.jobs WHERE id = ANY (%(ids)s::uuid[]) ORDER BY id FOR UPDATE;
 
