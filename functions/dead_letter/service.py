@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -10,8 +11,10 @@ from urllib.parse import urlsplit
 from contracts import validation
 from contracts.errors import BrokerUnavailable, Conflict, ContractViolation, Fault, ObservatoryError, Passing, StoreUnavailable
 from contracts.event import Event
+from contracts.times import from_rfc3339
 from eventing.outcomes import NO_ANSWER
 from functions.runtime.dead_letters import ADDED, STRUCTURED, event_of, letter_of, note_kept, note_not_kept, note_spooled, reason_of
+from functions.runtime.holding import holding
 from functions.stores.job_store import DeadLetter, JobStore
 
 if TYPE_CHECKING:
@@ -77,17 +80,28 @@ class DeadLetterKeeper:
     # ---- a person's wishes ------------------------------------------------------------------------------------
 
     async def replay(
-        self, letter_id: str, actor: str, reason: str | None, edited: Any = None, *, operation: str | None = None
+        self, letter_id: str, actor: str, reason: str | None, edited: Any = None, *, operation: str | None = None, since: int | None = None
     ) -> DeadLetter:
-        """Sends a letter to its Trigger's subscriber alone, after a check against today's contract.
+        """Sends a letter to its Trigger's subscriber alone, after a check against today's contract; of several who ask at once,
+        one does. A kill between delivery and record lets the next one deliver it again.
 
         `edited` is a whole event to send in its place: a new one, whose cause is the old one; `operation` names the bulk
-        operation that asks. Raises NotFound,
-        Conflict for a discarded letter, and ContractViolation for what the subscriber would have to refuse again.
+        operation that asks, and `since` when (None: now). Raises NotFound, Conflict for a letter that was discarded, is being
+        replayed, or was delivered since, and ContractViolation for what the subscriber would have to refuse again.
         """
-        letter = await self._store.dead_letter(letter_id)
+        asked = self._store.now() if since is None else since
+        await self._store.dead_letter(letter_id)
+        async with holding(self._store, f"deadletter/{letter_id}", operation or str(uuid.uuid4())) as hold:
+            if hold is None:
+                raise Conflict(f"dead letter {letter_id} is being replayed by somebody else; look in a moment what came of it")
+            return await self._replay(await self._store.dead_letter(letter_id), asked, actor, reason, edited, operation)
+
+    async def _replay(self, letter: DeadLetter, asked: int, actor: str, reason: str | None, edited: Any, operation: str | None) -> DeadLetter:
+        """While the letter is held."""
         if letter.status == "discarded":
-            raise Conflict(f"dead letter {letter_id} was discarded, so it is not replayed")
+            raise Conflict(f"dead letter {letter.id} was discarded, so it is not replayed")
+        if letter.status == "replayed" and await self._delivered_since(letter, asked):
+            raise Conflict(f"dead letter {letter.id} was replayed by somebody else meanwhile")
         event = self._edited(letter, edited) if edited is not None else event_of(letter)
         if event is None:
             raise ContractViolation("what was kept is no event; replay an edited one, or discard it", faults=[Fault("", "no CloudEvent")])
@@ -101,8 +115,12 @@ class DeadLetterKeeper:
             "reason": reason, "edited": edited is not None, "replayed_id": event.id, "status": None if status == NO_ANSWER else status,
             "detail": (refused or said)[:1_000] or None, "outcome": "delivered" if 200 <= status < 300 and refused is None else "failed",
         }  # fmt: skip
-        await self._store.tell_of_dead_letter(letter_id, "replayed", data, actor)
-        return await self._store.dead_letter(letter_id)
+        await self._store.tell_of_dead_letter(letter.id, "replayed", data, actor)
+        return await self._store.dead_letter(letter.id)
+
+    async def _delivered_since(self, letter: DeadLetter, asked: int) -> bool:
+        told = await self._store.events_of(f"deadletter/{letter.id}")
+        return any(event.data.get("outcome") == "delivered" and from_rfc3339(event.document["time"]) > asked for event in told)
 
     async def discard(self, letter_id: str, actor: str, reason: str, *, operation: str | None = None) -> DeadLetter:
         """Puts a letter aside for good. Raises NotFound; asking twice changes nothing."""

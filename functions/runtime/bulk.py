@@ -1,8 +1,9 @@
-"""Bulk operations: found once, then done in small steps that survive a kill."""
+"""Bulk operations: found once, then done in small steps that survive a kill, by one process at a time, which holds them."""
 
 import asyncio
 import logging
 import time
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,15 +12,14 @@ from contracts.ids import UuidSequence
 from contracts.job import Job, JobRequest, JobStatus
 from contracts.log_fields import about
 from contracts.query import parse
-from contracts.times import to_micros
 from functions.runtime.bulk_letters import LetterSource, Replays, letters_found
+from functions.runtime.holding import Hold, holding
 from functions.stores.bulk import LETTER_ACTIONS, STEP, BulkOperation, BulkState
 from functions.stores.job_store import JobStore
 
 log = logging.getLogger("observatory.bulk")
 LETTER_STEP = 10  # each is delivered
 REST_SECONDS = 0.01  # between steps, so that others get their turn
-ABANDONED_SECONDS = 60.0  # without a step, after which another process takes over
 
 
 class Bulk:
@@ -29,6 +29,7 @@ class Bulk:
         self._store = store
         self._replays = Replays(store, letters)
         self._ids = UuidSequence()
+        self._me = str(uuid.uuid4())
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def begin(self, action: str, query: str, actor: str, reason: str | None) -> BulkOperation:
@@ -51,13 +52,10 @@ class Bulk:
         return {"action": action, "q": query, "dry_run": True, "matched": len(found), "able": len(able), "refused": len(found) - len(able),
                 "samples": await self._samples(action, able[:10])}  # fmt: skip
 
-    async def resume(self, seconds: float | None = None, *, abandoned: bool = False) -> None:
-        """Goes on with what is unfinished: after a start with all, by the scheduler's tick with what is `abandoned`. Waits
-        for it, `seconds` at most."""
-        before = self._store.now() - to_micros(ABANDONED_SECONDS)
+    async def resume(self, seconds: float | None = None) -> None:
+        """Goes on with what is unfinished and held by nobody else. Waits for it, `seconds` at most."""
         for operation in await self._store.bulks(1_000, open_only=True):
-            if not abandoned or operation.moved_at < before:
-                self._go_on(operation)
+            self._go_on(operation)
         if self._running:
             await asyncio.wait(list(self._running.values()), timeout=seconds)
 
@@ -89,27 +87,42 @@ class Bulk:
             task.add_done_callback(lambda _: self._running.pop(operation.id, None))
 
     async def _run(self, operation: BulkOperation) -> None:
-        begun, state = time.monotonic(), operation.state
-        step = LETTER_STEP if operation.action in LETTER_ACTIONS else STEP
+        begun = time.monotonic()
         try:
-            while state.finished_at is None:
-                ids = await self._store.bulk_items(operation.id, state.done, step)
-                found = await self._store.bulk_step(operation, state.done, ids, await self._outcomes(operation, ids))
-                if found is None:
-                    return
-                state = found
-                await asyncio.sleep(REST_SECONDS)
+            async with holding(self._store, f"bulk/{operation.id}", self._me) as hold:
+                state = await self._steps(operation, hold) if hold is not None else None
         except ObservatoryError as error:  # the tick goes on with it
             log.warning("bulk operation %s waits: %s", operation.id, error, extra=about("bulk.waits", operation=operation.id))
             return
-        log.info("bulk operation %s: %s of %d in %.1f s", operation.id, operation.action, state.done, time.monotonic() - begun,
-                 extra=about("bulk.finished", operation=operation.id))  # fmt: skip
+        if state is not None:
+            log.info("bulk operation %s: %s of %d in %.1f s", operation.id, operation.action, state.done, time.monotonic() - begun,
+                     extra=about("bulk.finished", operation=operation.id))  # fmt: skip
 
-    async def _outcomes(self, operation: BulkOperation, ids: Sequence[str]) -> Sequence[tuple[str, str]]:
-        """What became of each, of what the store does not do in the step itself."""
+    async def _steps(self, operation: BulkOperation, hold: Hold) -> BulkState | None:
+        """How it ended; None when another goes on with it, or has ended it."""
+        state = (await self._store.bulk(operation.id)).state  # it may have come further before it was held
+        if state.finished_at is not None:
+            return None
+        step = LETTER_STEP if operation.action in LETTER_ACTIONS else STEP
+        while state.finished_at is None:
+            ids = await self._store.bulk_items(operation.id, state.done, step)
+            outcomes = await self._outcomes(operation, ids, hold)
+            if outcomes is None or (found := await self._store.bulk_step(operation, state.done, ids, outcomes)) is None:
+                return None
+            state = found
+            await asyncio.sleep(REST_SECONDS)
+        return state
+
+    async def _outcomes(self, operation: BulkOperation, ids: Sequence[str], hold: Hold) -> Sequence[tuple[str, str]] | None:
+        """What became of each, of what the store does not do in the step itself; None when the operation is no longer held."""
         if operation.action == "rerun":
             return await self._rerun(operation, ids)
-        return [await self._replays.act(operation, item) for item in ids] if operation.action in LETTER_ACTIONS else ()
+        outcomes = []
+        for item in ids if operation.action in LETTER_ACTIONS else ():
+            if not hold.is_held:
+                return None
+            outcomes.append(await self._replays.act(operation, item))
+        return outcomes
 
     async def _rerun(self, operation: BulkOperation, ids: Sequence[str]) -> list[tuple[str, str]]:
         """New jobs under keys made from the operation and the old job, so that a step done twice makes none twice."""

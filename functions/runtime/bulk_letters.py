@@ -1,7 +1,8 @@
 """Bulk operations on dead letters: found by their own query, then replayed or discarded one by one.
 
-A delivery and its record are two things, so a kill between them delivers that one letter again. What is recorded names
-the operation, so no other letter of a step that is done twice is delivered twice.
+One process at a time works on an operation, and each letter is held while it is delivered. A delivery and its record are two
+things, so a kill between them delivers that one letter again: at least once. What is recorded names the operation, so no other
+letter of a step that is done twice is delivered twice.
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,7 @@ PAGE = 50  # letters come with their bodies
 class Letters(Protocol):
     """Whoever replays and discards dead letters; `operation` is the bulk operation that asks."""
 
-    async def replay(self, letter_id: str, actor: str, reason: str | None, *, operation: str) -> DeadLetter: ...
+    async def replay(self, letter_id: str, actor: str, reason: str | None, *, operation: str, since: int) -> DeadLetter: ...
     async def discard(self, letter_id: str, actor: str, reason: str, *, operation: str) -> DeadLetter: ...
 
 
@@ -59,7 +60,7 @@ class Replays:
         if operation.action == "discard":
             await letters.discard(letter_id, operation.actor, operation.reason or "", operation=operation.id)
         else:
-            await letters.replay(letter_id, operation.actor, operation.reason, operation=operation.id)
+            await letters.replay(letter_id, operation.actor, operation.reason, operation=operation.id, since=operation.created_at)
         return await self._told(operation, letter_id) or ("done", "")
 
     async def _told(self, operation: BulkOperation, letter_id: str) -> tuple[str, str] | None:

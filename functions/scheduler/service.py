@@ -75,7 +75,7 @@ class Scheduler(Consumer):
                 if self._sweeper is not None:
                     await self._sweeper.sweep(SWEEP_SECONDS)
                 if self._bulk is not None:
-                    await self._bulk.resume(SWEEP_SECONDS, abandoned=True)
+                    await self._bulk.resume(SWEEP_SECONDS)
         except Passing:
             return [503] * len(events)
         return [200] * len(events)

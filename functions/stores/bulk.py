@@ -43,11 +43,6 @@ class BulkOperation:
     matched: int
     state: BulkState
 
-    @property
-    def moved_at(self) -> int:
-        """When it last came further."""
-        return max(self.state.moved_at, self.created_at)
-
     def as_json(self) -> dict[str, Any]:
         return {
             "id": self.id,

@@ -311,6 +311,13 @@ class JobStore(Protocol):
     async def forget_cursor(self, cursor: str) -> None:
         """Takes a cursor away: nobody reads by it any more, and retention waits for it no longer."""
 
+    # ---- what one at a time may do ------------------------------------------------------------------------------
+    async def hold(self, name: str, holder: str, seconds: float) -> bool:
+        """Takes `name` for so long, or for longer if `holder` has it; False while another's time runs. By the store's clock."""
+
+    async def let_go(self, name: str, holder: str) -> None:
+        """Gives back what `holder` has; nothing when it is another's by now."""
+
     # ---- bulk --------------------------------------------------------------------------------------------------
     async def begin_bulk(self, operation: BulkOperation, job_ids: Sequence[str]) -> None:
         """Keeps an operation and whom it is for."""

@@ -23,7 +23,7 @@ from tests.support.processes_system import SETTINGS, ProcessesSystem, delete_que
 from tests.support.servers import server_url
 from tests.support.system import ROOT, System
 from tests.support.waiting import wait_until
-from tests.support.webhook import TRIGGER, Webhook, listening
+from tests.support.webhook import Webhook, lead_to, listening
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +36,8 @@ def hooks() -> Iterator[list[Webhook]]:
 def system(tmp_path_factory: pytest.TempPathFactory, postgres_databases: Databases, hooks: list[Webhook]) -> Iterator[ProcessesSystem]:
     path = tmp_path_factory.mktemp("processes")
     triggers = path / "triggers"
-    triggers.mkdir()
     for name, hook in zip(("broken", "sound"), hooks, strict=True):
-        (triggers / f"{name}.yaml").write_text(TRIGGER.format(name=name, url=hook.url))
+        lead_to(triggers, name, hook)
     settings = SETTINGS | {
         "OBSERVATORY_POSTGRES_URL": postgres_databases.make(), "OBSERVATORY_REDIS_URL": server_url("redis"),
         "OBSERVATORY_RABBITMQ_URL": server_url("rabbitmq"), "OBSERVATORY_TRIGGERS": str(triggers),
@@ -121,6 +120,28 @@ def test_webhooks_are_called_and_a_dead_letter_is_replayed_to_its_trigger_alone(
     assert answer.status == 202 and answer.json()["status"] == "replayed"
     for hook in hooks:  # each once; what the tests before left under way may come in between
         assert [event["subject"] for event in hook.taken].count(f"job/{job}") == 1
+
+
+@servers
+def test_many_letters_are_replayed_once_each_though_every_process_could(system: ProcessesSystem, hooks: list[Webhook]) -> None:
+    broken, many = hooks[0], 30
+    broken.status = 503
+    jobs = [item["id"] for item in system.request("POST", "/v1/jobs/batch", {"jobs": [{"type": "demo.noop", "payload": {}}] * many}).json()["items"]]
+    subjects = {f"job/{job}" for job in jobs}
+    letters = wait_until(lambda: found if len(found := of_subjects(system, subjects)) == many else None, 60)
+    broken.status, broken.seconds = 204, 0.1  # so that it goes on over some ticks
+    begun = len(broken.taken)
+    answer = system.request("POST", "/v1/bulk", {"action": "replay", "q": " OR ".join(f"id:{letter['id']}" for letter in letters)}).json()
+    done = wait_until(lambda: found if (found := system.request("GET", answer["url"]).json())["status"] == "finished" else None, 60)
+    broken.seconds = 0.0
+    assert done["outcomes"] == {"done": many}
+    assert sorted(event["subject"] for event in broken.taken[begun:] if event["subject"] in subjects) == sorted(subjects)
+
+
+def of_subjects(system: System, subjects: set[str]) -> list[Any]:
+    """The letters that are kept of these jobs' ends."""
+    items = system.request("GET", "/v1/dead-letters?status=kept&limit=200").json()["items"]
+    return [letter for letter in items if letter["event_id"].rpartition("/")[0] in subjects and letter["trigger"] == "broken"]
 
 
 @servers

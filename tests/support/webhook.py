@@ -15,7 +15,7 @@ kind: Trigger
 metadata: {{name: {name}}}
 spec:
   broker: observatory
-  filter: {{attributes: {{type: dev.observatory.{noun}.v1}}}}
+  filter: {{attributes: {{type: dev.observatory.job.succeeded.v1}}}}
   subscriber: {{uri: "{url}"}}
   delivery:
     retry: 1
@@ -76,4 +76,4 @@ def listening(*statuses: int) -> Iterator[list[Webhook]]:
 def lead_to(folder: Path, name: str, hook: Webhook, noun: str = "job.succeeded") -> None:
     """Writes a Trigger of this name, by which such events are told to the hook; what it does not take is a dead letter."""
     folder.mkdir(exist_ok=True)
-    (folder / f"{name}.yaml").write_text(TRIGGER.format(name=name, url=hook.url, noun=noun))
+    (folder / f"{name}.yaml").write_text(TRIGGER.format(name=name, url=hook.url).replace("job.succeeded", noun))

@@ -199,7 +199,7 @@ class SchedulerRole:
         self._ends.append(timer.stop)
 
     async def _resume(self) -> None:
-        """Bulk operations whose process is gone: of two that go on with one, one finds that the other was faster."""
+        """Bulk operations whose process is gone; what another works on is held by it."""
         bulk = await self._services.bulk()
         while True:
             try:

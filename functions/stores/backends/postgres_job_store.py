@@ -12,6 +12,7 @@ from contracts.folding import Folded
 from contracts.job import Attempt, Job
 from contracts.query import Query
 from contracts.schedule import Schedule
+from contracts.times import to_micros
 from functions.stores.backends import postgres_alerts as alerts
 from functions.stores.backends import postgres_audit as audit
 from functions.stores.backends import postgres_bulk as bulk
@@ -233,6 +234,15 @@ class PostgresJobStore(Commanding):
 
     async def forget_cursor(self, cursor: str) -> None:
         await self.write(SqlWrite(lambda transaction, now: transaction.add("forget_cursor", name=cursor)))
+
+    # ---- what one at a time may do ----------------------------------------------------------------------------
+
+    async def hold(self, name: str, holder: str, seconds: float) -> bool:
+        write = SqlWrite(lambda transaction, now: records.hold(transaction, name, holder, now, now + to_micros(seconds)))
+        return bool(await self.write(write))
+
+    async def let_go(self, name: str, holder: str) -> None:
+        await self.write(SqlWrite(lambda transaction, now: transaction.add("let_go", name=name, holder=holder)))
 
     # ---- bulk -------------------------------------------------------------------------------------------------
 

@@ -29,6 +29,10 @@ async def resolve_dead_letters(transaction: Transaction, readers: Sequence[str],
     return len(done)
 
 
+async def hold(transaction: Transaction, name: str, holder: str, now: int, until: int) -> bool:
+    return bool(await transaction.rows("hold", name=name, holder=holder, now=now, until=until))
+
+
 def keep_secret_schemas(transaction: Transaction, schemas: Mapping[str, Any]) -> None:
     rows = [(job_type, strict_json.dumps_text(schema)) for job_type, schema in sorted(schemas.items())]
     transaction.add("keep_secret_schemas", rows=named(("type", "schema"), rows))

@@ -133,4 +133,5 @@ async def drop_settled(transaction: Transaction, before: int, before_minute: int
     transaction.add("drop_settled_letters", before=before)
     transaction.add("drop_told_refusals", minute=before // 60_000_000)
     transaction.add("drop_workers", before=before)
+    transaction.add("drop_holds", before=before)
     await transaction.ask(*tables.drop_minutes(tables.CHECKPOINT, before_minute))

@@ -16,6 +16,7 @@ from contracts.ids import UuidSequence
 from contracts.job import Attempt, Job
 from contracts.query import Query
 from contracts.schedule import Schedule
+from contracts.times import to_micros
 from functions.stores import commands as cmd
 from functions.stores.backends import sqlite_alerts as alerts
 from functions.stores.backends import sqlite_audit as audit
@@ -88,6 +89,7 @@ class SqliteJobStore(Commanding):
                        " UNION ALL SELECT as_of FROM checkpoints)") or 0  # fmt: skip
             self._clock = MonotonicClock(last + 1, self._wall)
         self._state = WriterState.load(connection)
+        connection.execute("DELETE FROM holds")  # whoever had them is dead: one process at a time writes here
         counts: dict[str, int] = defaultdict(int)
         for (_, _, status), jobs in self._state.counts.items():
             counts[status] += jobs
@@ -183,6 +185,16 @@ class SqliteJobStore(Commanding):
     async def write(self, command: Any) -> Any:
         """What a command, a SqlWrite or a StateWrite comes to, once it is committed."""
         return await self.database.ask(command)
+
+    # ---- what one at a time may do ----------------------------------------------------------------------------
+
+    async def hold(self, name: str, holder: str, seconds: float) -> bool:
+        now = self.now()
+        until = now + to_micros(seconds)
+        return bool(await self.database.ask(SqlWrite(lambda connection: records.hold(connection, name, holder, now, until))))
+
+    async def let_go(self, name: str, holder: str) -> None:
+        await self.database.ask(SqlWrite(lambda connection: records.let_go(connection, name, holder)))
 
     # ---- bulk -------------------------------------------------------------------------------------------------
 

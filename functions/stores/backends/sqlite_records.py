@@ -61,6 +61,20 @@ def resolve_dead_letters(connection: sqlite3.Connection, readers: Sequence[str],
     return done.rowcount
 
 
+def hold(connection: sqlite3.Connection, name: str, holder: str, now: int, until: int) -> bool:
+    """See JobStore."""
+    done = connection.execute(
+        """INSERT INTO holds (name, holder, until) VALUES (?1, ?2, ?4)
+           ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE holds.holder = ?2 OR holds.until <= ?3""",
+        (name, holder, now, until),
+    )
+    return done.rowcount == 1
+
+
+def let_go(connection: sqlite3.Connection, name: str, holder: str) -> None:
+    connection.execute("DELETE FROM holds WHERE name = ? AND holder = ?", (name, holder))
+
+
 def record_refusals(connection: sqlite3.Connection, refusals: Sequence[Refusal], now: int) -> None:
     minute = now // cmd.MINUTE
     kept = one(connection, "SELECT sum(json_array_length(samples)) FROM refusals WHERE minute = ?", (minute,)) or 0

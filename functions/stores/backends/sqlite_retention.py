@@ -156,6 +156,7 @@ def drop_settled(connection: sqlite3.Connection, before: int) -> None:
     connection.execute("DELETE FROM dead_letters WHERE status != 'kept' AND kept_at < ?", (before,))
     connection.execute("DELETE FROM refusals WHERE told = 1 AND minute < ?", (before // 60_000_000,))
     connection.execute("DELETE FROM workers WHERE seen_at < ?", (before,))
+    connection.execute("DELETE FROM holds WHERE until < ?", (before,))
 
 
 def forget_minutes(connection: sqlite3.Connection, before_minute: int) -> None:

@@ -290,6 +290,24 @@ class DeadLetters:
         found = [await store.dead_letter(letter(n).id) for n in (1, 2, 3)]
         assert [(kept.status, kept.outcome is None) for kept in found] == [("resolved", False), ("kept", True), ("kept", True)]  # a hook's is its own
 
+    async def test_one_at_a_time_holds_a_name_until_it_lets_go_or_its_time_is_over(self, store: JobStore, laboratory: Laboratory) -> None:
+        assert await store.hold("bulk/1", "anna", 15)
+        assert [await store.hold("bulk/1", "boris", 15), await store.hold("bulk/2", "boris", 15)] == [False, True]
+        laboratory.pass_seconds(10)
+        assert await store.hold("bulk/1", "anna", 15)  # renewed
+        laboratory.pass_seconds(10)
+        assert not await store.hold("bulk/1", "boris", 15)
+        laboratory.pass_seconds(5)
+        assert await store.hold("bulk/1", "boris", 15)
+        await store.let_go("bulk/1", "anna")  # has it no more
+        assert not await store.hold("bulk/1", "anna", 15)
+        await store.let_go("bulk/1", "boris")
+        taken = await asyncio.gather(*(store.hold("bulk/1", f"one of many {n}", 15) for n in range(20)))
+        assert sum(taken) == 1
+        laboratory.pass_seconds(60)
+        await store.prune_settled(store.now(), 0)
+        assert await store.hold("bulk/1", "anna", 15)
+
     async def test_an_unknown_dead_letter_is_not_found(self, store: JobStore) -> None:
         with pytest.raises(NotFound):
             await store.dead_letter("nowhere")

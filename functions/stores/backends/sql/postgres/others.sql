@@ -192,6 +192,16 @@ ON CONFLICT (id) DO UPDATE SET state = excluded.state;
 -- name: delete_alerts
 DELETE FROM observatory.alerts WHERE id = ANY (%(ids)s);
 
+-- ---- what one at a time may do ----------------------------------------------------------------------------------
+
+-- name: hold
+INSERT INTO observatory.holds AS h (name, holder, until) VALUES (%(name)s, %(holder)s, %(until)s)
+ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE h.holder = excluded.holder OR h.until <= %(now)s
+RETURNING name;
+
+-- name: let_go
+DELETE FROM observatory.holds WHERE name = %(name)s AND holder = %(holder)s;
+
 -- ---- bulk operations --------------------------------------------------------------------------------------------
 
 -- name: begin_bulk

@@ -103,3 +103,6 @@ DELETE FROM observatory.refusals WHERE told AND minute < %(minute)s;
 
 -- name: drop_workers
 DELETE FROM observatory.workers WHERE seen_at < %(before)s;
+
+-- name: drop_holds
+DELETE FROM observatory.holds WHERE until < %(before)s;
