@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from console import text
 from console.keys import GLOBAL, MOVING, Key, shown
 from console.screens import SCREENS
 from console.state import State
 from contracts.query.fields import FIELDS
 
-Line = tuple[str, str]  # what one types, and what it does; a heading has no second part
+Line = tuple[str, str]  # what one types, and what it does; a heading has no second part, and BELOW says that it stands in the next line
+BELOW = " "
 BY_LANGUAGE = ("dashboard", "jobs", "dead-letters")
 LANGUAGE = (
     ("word", "jobs whose payload, error or output has the word"),
@@ -17,8 +19,33 @@ LANGUAGE = (
 )  # fmt: skip
 
 
+COLUMNS = 104  # of the window, where the terminal has them
+
+
 def lines(state: State) -> list[Line]:
-    return list(_lines(state))
+    """What is shown, line by line: a sentence that is too long goes on in the next one, without a key."""
+    shown_lines: list[Line] = []
+    names = names_room(state)
+    for keys, meaning in _lines(state):
+        first, *rest = wrapped(meaning, min(COLUMNS, state.columns) - 5 - names)
+        whole = [(keys, BELOW), ("", first)] if meaning and text.width(keys) >= names else [(keys, first)]
+        shown_lines += [*whole, *(("", more) for more in rest)]
+    return shown_lines
+
+
+def names_room(state: State) -> int:
+    """Columns of the keys."""
+    longest = max((text.width(keys) for keys, meaning in _lines(state) if meaning), default=0)
+    return min(longest + 2, max((min(COLUMNS, state.columns) - 2) // 4, 20))
+
+
+def wrapped(said: str, columns: int) -> list[str]:
+    """A clean sentence as lines of at most so many columns, broken between words."""
+    if text.width(said) <= columns:
+        return [said]
+    from wcwidth import wrap
+
+    return list(wrap(said, max(columns, 10)))
 
 
 def _lines(state: State) -> Iterator[Line]:

@@ -177,8 +177,11 @@ def _prompt(area: Area, state: State) -> None:
     foot.put(x + caret, 0, _at(said, caret), "caret")
     above = 1
     if prompt.fault:
-        _bar(area, area.lines - 2, [(prompt.fault, "bad" if prompt.line.caret == len(prompt.line.text) and not prompt.choices else "warn")])
-        above = 2
+        style = "bad" if prompt.line.caret == len(prompt.line.text) and not prompt.choices else "warn"
+        fault = helping.wrapped(text.clean(prompt.fault), area.columns - 2)[: area.lines - 2]
+        for line, said in enumerate(fault, area.lines - 1 - len(fault)):
+            _bar(area, line, [(said, style)])
+        above += len(fault)
     _suggestions(area.part(0, 0, lines=area.lines - above), prompt.choices, prompt.at)
 
 
@@ -254,13 +257,13 @@ def _question(area: Area, state: State, question: Question) -> None:
 def _help(area: Area, state: State, top: int) -> None:
     lines = helping.lines(state)
     room = helping.room(state)
-    inner = _window(area, 104, min(len(lines), room) + 3, "Help", state)
-    names = min(max((text.width(keys) for keys, meaning in lines if meaning), default=0) + 2, max(inner.columns // 4, 20))
+    inner = _window(area, helping.COLUMNS, min(len(lines), room) + 3, "Help", state)
+    names = helping.names_room(state)
     for y, (keys, meaning) in enumerate(lines[top : top + room]):
         if not meaning:
             inner.put(1, y, keys, "heading")
             continue
-        inner.put(2, y, keys, "key", names - 1)
+        inner.put(2, y, keys, "key", None if meaning == helping.BELOW else names - 1)
         inner.put(2 + names, y, meaning, "")
     more = f"{min(top + room, len(lines))} of {len(lines)}; arrows scroll, " if len(lines) > room else ""
     inner.put(1, inner.lines - 1, f"{more}any other key closes this".capitalize() + ".", "dim")

@@ -31,7 +31,7 @@ def layout(columns: int, lines: int) -> Layout:
     number = 4 if columns >= 170 else 3 if columns >= 110 else 2
     panel = 0 if lines < 18 else 8 if lines < 50 else 11
     rest = lines - 2 - 3 - panel
-    events = min(max((rest - 6) // 2, 0), 16) if lines >= 30 else 0
+    events = min(max((rest - 6) // 2, 0), 16) if lines >= 30 else 4 if lines >= 24 else 0
     part = columns // number
     return Layout(3, panel, events, (*[part] * (number - 1), columns - part * (number - 1)))
 
@@ -41,6 +41,7 @@ class Dashboard(Jobs):
 
     name = "dashboard"
     limit = 50
+    detailed = False
 
     @property
     def keys(self) -> Sequence[Sequence[Key]]:

@@ -46,8 +46,8 @@ class Functions(Listing):
         Column("pods", lambda state, function: _pods(function), 5, ">", least=110, sort=lambda f: f.get("pods")),
         Column("started", lambda state, function: _since(state, function.get("last_started_at")), 10, ">", sort=lambda f: f.get("last_started_at")),
         Column("stopped", lambda state, function: _since(state, function.get("last_stopped_at")), 10, ">", least=110),
-        Column("starts", lambda state, function: (text.count(function.get("starts") or 0), "dim"), 7, ">", least=90, sort=lambda f: f.get("starts")),
-        Column("cold start", lambda state, function: _cold_start(function), 10, ">", least=90, sort=lambda f: f.get("cold_start_seconds")),
+        Column("starts", lambda state, function: (text.count(function.get("starts") or 0), "dim"), 6, ">", sort=lambda f: f.get("starts")),
+        Column("cold start", lambda state, function: _cold_start(function), 10, ">", sort=lambda f: f.get("cold_start_seconds")),
         Column("does", lambda state, function: (function.get("does") or "", "dim")),
         Column("names", lambda state, function: (_names(function), "dim"), 36, least=130),
     )

@@ -27,6 +27,7 @@ PAGING = (
     Key(("]",), "next-page", "", "What comes after the lines that are listed."),
     Key(("[",), "previous-page", "", "What came before them."),
 )
+DETAILED_LINES = 20  # a smaller terminal has no room for details
 
 
 class Listing:
@@ -44,6 +45,7 @@ class Listing:
     headroom = 0  # lines above the table
     limit = 0  # rows a page; 0: the list has no pages
     marking = True
+    detailed = True  # below the table stands what its columns have no room for, of the selected row
     newest_first = False  # then it stays at the first line until somebody moves
 
     def __init__(self) -> None:
@@ -111,8 +113,14 @@ class Listing:
         return sorted(rows, key=lambda row: table.sortable(key(row)), reverse=view.descending)
 
     def page(self, state: State) -> int:
-        """How many rows fit: without header, footer, title, heading and what stands above."""
-        return max(state.lines - 4 - self.headroom, 1)
+        """How many rows fit: without header, footer, title, heading, what stands above and what stands below."""
+        return max(state.lines - 4 - self.headroom - self._footroom(state), 1)
+
+    def _footroom(self, state: State) -> int:
+        """Lines of the details and of the rule above them."""
+        if not self.detailed or state.lines < DETAILED_LINES:
+            return 0
+        return 4 if state.columns < 110 else 3
 
     def settle(self, state: State) -> State:
         view = state.view
@@ -230,12 +238,47 @@ class Listing:
         self.above(area.part(0, 1, lines=self.headroom), state, view)
         places = self._laid(state)
         table.draw_head(area.part(0, 1 + self.headroom), places, view.sort, view.descending, state.ascii_only)
-        body = area.part(0, 2 + self.headroom)
+        footroom = self._footroom(state)
+        body = area.part(0, 2 + self.headroom, lines=max(area.lines - 2 - self.headroom - footroom, 0))
         for line, row in enumerate(rows[view.top : view.top + body.lines]):
             table.draw_row(body, line, places, state, row)
             self._tint(body, line, view, row, view.top + line == view.cursor)
         if not rows:
             self._draw_empty(body, state, view)
+        elif footroom and view.cursor < len(rows):
+            self._draw_details(area.part(0, area.lines - footroom), state, self._untold(state, view, rows[view.cursor], places))
+
+    def _untold(self, state: State, view: View, row: Row, places: table.Laid) -> list[tuple[str, str, str]]:
+        """(title, text, style) of what the table does not show of a row: columns that there is no room for, and what was cut."""
+        shown = {id(column): room for column, _, room in places}
+        told = {(column.title, text.clean(column.get(state, row)[0])) for column, _, _ in places}
+        missing, cut = [], []
+        for column in self.shown_columns(view):
+            said, style = column.get(state, row)
+            said = text.clean(said)
+            if id(column) in shown and text.width(said) > shown[id(column)]:
+                cut.append((column.title, said, style))
+            elif id(column) not in shown and column.below > state.columns and column.title and said and (column.title, said) not in told:
+                missing.append((column.title, said, style))
+        whole = {title for title, _, _ in missing}
+        return [*missing, *(found for found in cut if found[0] not in whole)]
+
+    @staticmethod
+    def _draw_details(area: Area, state: State, parts: Sequence[tuple[str, str, str]]) -> None:
+        """One after the other; what is longer than a line goes on in the next one."""
+        if parts:
+            area.line(0, "-" if state.ascii_only else "─", "faint")
+        x, y = 1, 1
+        for title, said, style in parts:
+            if x > 1 and x + text.width(title) + 1 + min(text.width(said), 30) > area.columns:
+                x, y = 1, y + 1
+            x, rest = area.put(x, y, title, "dim") + 1, said
+            while y < area.lines - 1 and text.width(rest) > area.columns - x:
+                first = text.fit(rest, area.columns - x + 1).removesuffix(text.ELLIPSIS)
+                first = first.rpartition(" ")[0] or first
+                area.put(x, y, first, style)
+                rest, x, y = rest[len(first) :].lstrip(), 1, y + 1
+            x = area.put(x, y, rest, style) + 2
 
     def _draw_title(self, area: Area, state: State, view: View, count: int) -> None:
         x = area.put(0, 0, f" {self.title} ", "title")

@@ -22,9 +22,8 @@ ON_LETTERS = ("replay", "discard")
 HERE = "here/"  # before the number of an operation that this console alone knows
 
 
-def _progress(state: State, row: Row) -> tuple[str, str]:
-    done = row["done"] / row["matched"] if row["matched"] else 1.0
-    return f"{bar(done, 10, ascii_only=state.ascii_only)} {_counted(row)}", _style(row)
+def _bar(state: State, row: Row) -> str:
+    return bar(row["done"] / row["matched"] if row["matched"] else 1.0, 10, ascii_only=state.ascii_only)
 
 
 def _counted(row: Row) -> str:
@@ -53,8 +52,8 @@ class Operations(Listing):
     columns = (
         Column("action", lambda state, row: (row["action"], "title"), 8, sort=lambda row: row["action"]),
         Column("state", lambda state, row: (row["status"], _style(row)), 9, sort=lambda row: row["status"]),
-        Column("progress", lambda state, row: _progress(state, row), 26, least=110),
-        Column("progress", lambda state, row: (_counted(row), _style(row)), 11, below=110),
+        Column("", lambda state, row: (_bar(state, row), _style(row)), 10, least=110),
+        Column("progress", lambda state, row: (_counted(row), _style(row)), 11),
         Column("age", lambda state, row: (age_of(state, row.get("created_at")), "dim"), 9, ">", sort=lambda row: row.get("created_at")),
         Column("by", lambda state, row: (row["actor"], "dim"), 14, least=100),
         Column("outcomes", lambda state, row: _outcomes(row), 30, least=110),

@@ -1,14 +1,15 @@
 """The dashboard's panels: each draws one group of figures. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from console import text, timeline
 from console.screens.alerts import style_of, words_of
+from console.screens.jobs import ago
 from console.state import State
 from console.theme import STATE_STYLES
 from console.wants import ALERTS, EVENTS, FUNCTIONS, QUEUES, STATS
-from console.widgets.canvas import Area
+from console.widgets.canvas import Area, Span
 from console.widgets.graphs import area_graph, bar, per_second
 
 STATES = ("waiting", "scheduled", "queued", "running", "retrying", "succeeded", "failed", "cancelled")
@@ -112,11 +113,12 @@ def _span(window: Mapping[str, Any]) -> str:
 
 
 def queues(area: Area, state: State, window: Window, *, with_times: bool) -> None:
-    """Depth, running of the limit, and the age of the oldest, the deepest first."""
+    """Depth, running of the limit, and the age of the oldest, the deepest first; below them the workers that were seen."""
     found = sorted(state.items(QUEUES), key=lambda queue: (-queue["depth"], -queue["running"], queue["name"]))
     names = max(min(area.columns - 28, 20), 8)
     area.spans(1, 0, [(text.pad("queue", names), "dim"), (text.pad("depth", 7, ">"), "dim"), (text.pad("running", 9, ">"), "dim"), ("  oldest", "dim")])
-    shown = found[: area.lines - 1 if len(found) <= area.lines - 1 else area.lines - 2]
+    room = area.lines - 2
+    shown = found[: room if len(found) <= room else room - 1]
     for line, queue in enumerate(shown, 1):
         limit = f"/{queue['max_running']}" if queue.get("max_running") else ""
         held = ("  paused", "warn") if queue["paused"] else (f"  {text.age(queue['oldest_age_seconds'] or 0)}" if queue["depth"] else "", "dim")
@@ -125,7 +127,18 @@ def queues(area: Area, state: State, window: Window, *, with_times: bool) -> Non
             (text.pad(text.count(queue["depth"]), 7, ">"), "info" if queue["depth"] else "faint"),
             (text.pad(f"{queue['running']}{limit}", 9, ">"), "active" if queue["running"] else "faint"), held])  # fmt: skip
     if len(shown) < len(found):
-        area.put(1, area.lines - 1, f"and {len(found) - len(shown)} more", "dim")
+        area.put(1, area.lines - 2, f"and {len(found) - len(shown)} more", "dim")
+    if found:
+        area.spans(1, area.lines - 1, _workers(state, found))
+
+
+def _workers(state: State, queues: Sequence[Mapping[str, Any]]) -> list[Span]:
+    """How many workers all queues have seen, and how long ago the last."""
+    seen = {worker["worker"]: worker["seen_at"] for queue in queues for worker in reversed(queue.get("workers_seen") or ())}
+    if not seen:
+        return [("no worker was seen", "warn" if any(queue["depth"] for queue in queues) else "dim")]
+    newest = max(worker["seen_at"] for queue in queues for worker in queue.get("workers_seen") or ())
+    return [(f"{text.count(len(seen))} worker{'s' * (len(seen) != 1)} seen", ""), (f", the last {ago(state, newest)}", "dim")]
 
 
 def alerts(area: Area, state: State, window: Window, *, with_times: bool) -> None:
@@ -167,11 +180,11 @@ def events(area: Area, state: State) -> None:
     about = 36 if area.columns >= 150 else 12
     for line, event in enumerate(newest_events(state)[: area.lines - 1], 1):
         name = timeline.short_name(event["type"])
-        subject = text.clean(event["subject"].removeprefix("job/"))
+        subject, is_job = text.clean(event["subject"].removeprefix("job/")), event["subject"].startswith("job/")
         area.spans(1, line, [
             (event["time"][11:23] + "  ", "dim"), (text.pad(text.fit(name, 22), 23), STATE_STYLES.get(name.rpartition(".")[2], "")),
             (text.pad(text.fit(text.clean(event.get("jobtype") or ""), 18), 19), ""),
-            (text.pad(text.fit(subject if about == 36 else subject[-12:], about), about) + "  ", "dim"), (timeline.detail(event), "dim")])  # fmt: skip
+            (text.pad(text.fit(subject[-about:] if is_job else subject, about), about) + "  ", "dim"), (timeline.detail(event), "dim")])  # fmt: skip
 
 
 def newest_events(state: State) -> list[Mapping[str, Any]]:

@@ -44,6 +44,15 @@ def _workers(state: State, queue: Row) -> tuple[str, str]:
     return (f"{len(seen)}, {ago(state, seen[0]['seen_at'])}", "dim") if seen else ("none seen", "warn" if queue["depth"] else "faint")
 
 
+def _number(queue: Row) -> tuple[str, str]:
+    seen = queue.get("workers_seen") or ()
+    return (text.count(len(seen)), "dim") if seen else ("none", "warn" if queue["depth"] else "faint")
+
+
+def _names(queue: Row) -> str:
+    return ", ".join(str(found.get("worker")) for found in queue.get("workers_seen") or ())
+
+
 class Queues(Listing):
     name = "queues"
     title = "Queues"
@@ -60,6 +69,8 @@ class Queues(Listing):
         Column("load", lambda state, queue: _load(queue, state.ascii_only), 18, least=100),
         Column("rate", lambda state, queue: (f"{queue['rate_per_second']:g}/s" if queue.get("rate_per_second") else "", "dim"), 8, ">", least=90),
         Column("workers seen", lambda state, queue: _workers(state, queue), 20, least=90),
+        Column("workers", lambda state, queue: _number(queue), 7, ">", below=90),
+        Column("names", lambda state, queue: (_names(queue), "dim"), 40, least=150),
         Column("state", lambda state, queue: _held(queue)),
     )
 

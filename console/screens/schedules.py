@@ -51,6 +51,12 @@ def _last(state: State, schedule: Row) -> tuple[str, str]:
     return f"{in_time(state, schedule.get('last_at'))}{f' {status}' if status else ''}", "bad" if status == "failed" else "dim"
 
 
+def _when_last(state: State, schedule: Row) -> tuple[str, str]:
+    """The same without the job's state, which its colour tells."""
+    said, style = _last(state, schedule)
+    return ("skipped" if said.startswith("skipped") else in_time(state, schedule.get("last_at"))), style
+
+
 def _next(state: State, schedule: Row) -> tuple[str, str]:
     return (f"paused by {schedule.get('paused_by')}", "warn") if schedule["paused"] else (in_time(state, schedule.get("next_at")), "accent")
 
@@ -73,6 +79,7 @@ class Schedules(Listing):
         Column("when", lambda state, schedule: (schedule["in_words"], ""), sort=lambda s: s["in_words"]),
         Column("task", lambda state, schedule: (schedule["template"]["type"], "dim"), 18, least=100),
         Column("next", lambda state, schedule: _next(state, schedule), 16, sort=lambda s: s.get("next_at") or "~"),
+        Column("last", lambda state, schedule: _when_last(state, schedule), 13, below=90),
         Column("last", lambda state, schedule: _last(state, schedule), 24, least=90, sort=lambda s: s.get("last_at") or ""),
         Column("by", lambda state, schedule: (schedule["declared_by"], "dim"), 7, least=140),
     )

@@ -287,6 +287,48 @@ def test_where_one_has_scrolled_to_is_not_written_over_what_is_told() -> None:
     assert "at the end" in " ".join(lines[3:])  # and in full below
 
 
+@pytest.mark.parametrize(
+    ("screen", "words"),
+    [
+        ("jobs", ["01943a9e-1f2c-7a6b-8d3e-000000000001", "queue default", "try 1/5", "tags nightly"]),
+        ("queues", ["WORKERS", "workers seen 1, 2 s ago", "names worker-1"]),
+        ("schedules", ["5 m 0 s ago", "last 5 m 0 s ago succeeded", "when At 02:30 on Monday through Friday (Europe/Oslo)"]),
+        ("functions", ["STARTS", "COLD START", "940 ms", "does runs the jobs of the queues"]),
+        ("dashboard", ["1 worker seen, the last 2 s ago", "Recent events", "job.failed"]),
+        ("operations", ["outcomes 48 done, 2 could not be"]),
+    ],
+)
+def test_on_a_small_terminal_nothing_of_the_selected_row_is_lost(screen: str, words: list[str]) -> None:
+    shown = frame(scene(screen, 80, 24))
+    assert [word for word in words if word not in shown] == []
+
+
+def test_a_long_text_of_the_selected_row_goes_on_over_the_lines_below_the_table() -> None:
+    message = "the file of the day before yesterday cannot be read, for somebody took it away"
+    failed = job(3, "failed", error={"type": "ValueError", "message": message, "traceback": None})
+    shown = frame(jobs_read(scene("jobs", 80, 24), [failed]))
+    assert f"ValueError: {message}" in " ".join(" ".join(line.split()) for line in shown.split("\n")[-5:-1])
+
+
+def test_a_fault_of_a_filter_is_told_whole_on_a_small_terminal() -> None:
+    state = typed(press(scene("jobs", 80, 24), "/"), "status:nothing")
+    assert state.prompt is not None and len(state.prompt.fault) > 80
+    assert " ".join(state.prompt.fault.split()) in " ".join(frame(state).split())
+
+
+def test_a_sentence_of_the_help_is_told_whole_on_a_small_terminal() -> None:
+    state, seen = press(scene("jobs", 80, 24), "?"), []
+    while True:
+        seen.append(" ".join(line.strip(" │") for line in frame(state).split("\n")))
+        after = press(state, "pgdn")
+        if after.help == state.help:
+            break
+        state = after
+    words = " ".join(" ".join(seen).split())
+    assert "…" not in words
+    assert "tabs and these keys at the foot can be clicked." in words
+
+
 # ---- other lists ------------------------------------------------------------------------------------------------
 
 
