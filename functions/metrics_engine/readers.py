@@ -106,7 +106,7 @@ class History:
 
     def __init__(self, feed: JobStore, event_log: EventLog, redact: Callable[[Event], Event]) -> None:
         self._feed, self._event_log, self._redact = feed, event_log, redact
-        self._gap = 0  # up to where it is known that events are missing
+        self._gap = 0  # up to where the event log is known to have a gap
 
     async def look(self) -> int:
         return await _held(self._feed, self.name, self._stands_at)
@@ -121,6 +121,7 @@ class History:
             await self._event_log.cut(head)
             return head
         if cursor < (dropped := await self._feed.dropped()):
+            await self._event_log.note_gap(dropped)
             self._gap = dropped
             log.warning("the event log begins anew after %d; of the events up to %d it gets what the job store still keeps", cursor, dropped,
                         extra=about("event_log.gap"))  # fmt: skip

@@ -16,12 +16,13 @@ from contracts.errors import MalformedEvent, ObservatoryError, Passing
 from contracts.event import Event
 from contracts.event_types import EVENT_TYPES, TICK_TYPE
 from functions.metrics_engine.follower import Away, Follower
-from functions.metrics_engine.readers import History, Statistics
+from functions.metrics_engine.readers import History, Reader, Statistics
 from functions.runtime.dead_letters import STRUCTURED, Consumer
 from functions.stores.event_log import EVENT_LOG_CURSOR, EventLog
 from functions.stores.job_store import JobStore
 from functions.stores.stats_store import StatsStore
 
+ATTACH_SECONDS = 1.0
 WAIT_SECONDS = 10.0  # a doorbell is held so long while its reader is on the way
 
 
@@ -44,11 +45,21 @@ class MetricsEngine(Consumer):
         await self._feed.ping()
 
     async def attach(self) -> None:
-        """Makes retention wait for these readers from now on, and for no event log that is not there. Raises StoreUnavailable."""
+        """Makes retention wait for these readers from now on, and for no event log that is not there. Raises StoreUnavailable.
+
+        What was lost while nothing ran is found here, before retention goes on; a store that is away is not waited for.
+        """
         if self._history is not None:
             await self._feed.advance(EVENT_LOG_CURSOR, 0)
         elif EVENT_LOG_CURSOR in await self._feed.cursors():
             await self._feed.forget_cursor(EVENT_LOG_CURSOR)
+        await asyncio.gather(*(self._look(follower.reader) for follower in self._followers))
+
+    @staticmethod
+    async def _look(reader: Reader) -> None:
+        with contextlib.suppress(ObservatoryError, TimeoutError):
+            async with asyncio.timeout(ATTACH_SECONDS):
+                await reader.look()
 
     async def drain(self) -> None:
         """Finishes what is in hand."""

@@ -42,7 +42,7 @@ class History:
         kept_there = min(dropped, extent.last) if extent is not None else dropped
         if not self._event_log.elsewhere:
             kept_there = 0
-        complete_from = extent.first if extent is not None and extent.last >= dropped else dropped + 1
+        complete_from = extent.complete_from if extent is not None and extent.last >= dropped else dropped + 1
         found: list[Event] = []
         below = kept_there + 1
         if before is None or before > below:

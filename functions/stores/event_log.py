@@ -22,10 +22,17 @@ def bucket_of_position(position: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Which part of the feed is kept whole: from position `first` to `last`, both included; `last` is the cursor."""
+    """Which part of the feed is kept: from position `first` to `last`, both included; `last` is the cursor. Up to `gap` some events may be
+    missing: retention had dropped them before they came here."""
 
     first: int
     last: int
+    gap: int = 0
+
+    @property
+    def complete_from(self) -> int:
+        """The position from which on nothing is missing."""
+        return max(self.first, self.gap + 1)
 
 
 class EventLog(Protocol):
@@ -48,6 +55,9 @@ class EventLog(Protocol):
 
         Idempotent by position. False when the cursor is not at `after` any more: somebody else was faster.
         """
+
+    async def note_gap(self, upto: int) -> None:
+        """Remembers that of the events up to a position some will not come."""
 
     async def of_subject(self, subject: str, limit: int, *, before: int | None = None) -> list[Event]:
         """The newest events of a stream below a position, newest first."""

@@ -106,6 +106,8 @@ async def test_from_which_position_on_nothing_is_missing_is_said(jobs: SqliteJob
     assert (await History(jobs, log).events((), None, 10, None)).complete_from == 1
     log.kept_extent = Extent(5, log.kept_extent.last)  # its own retention
     assert (await History(jobs, log).events((), None, 10, None)).complete_from == 5
+    log.kept_extent = Extent(1, log.kept_extent.last, dropped - 2)  # it had lost something, and was filled again
+    assert (await History(jobs, log).events((), None, 10, None)).complete_from == dropped - 1
     log.kept_extent = Extent(1, dropped - 1)  # it lost something, or began too late
     assert (await History(jobs, log).events((), None, 10, None)).complete_from == dropped + 1
 

@@ -16,6 +16,7 @@ from contracts.statistics import Delta, fold
 from contracts.validation import validate_event
 from functions.metrics_engine import follower, service
 from functions.metrics_engine.service import MetricsEngine
+from functions.read_model.history import History as ReadHistory
 from functions.stores.audit import Audit
 from functions.stores.backends.postgres_job_store import PostgresJobStore
 from functions.stores.backends.postgres_stats_store import PostgresStatsStore
@@ -361,6 +362,70 @@ async def test_an_event_log_that_is_attached_late_gets_what_the_job_store_still_
     await MetricsEngine(jobs, stats, log).catch_up()
     assert list(log.kept) == [event.position for event in await jobs.feed(0, 1_000)]
     assert "it gets what the job store still keeps" in caplog.text
+    assert log.kept_extent.complete_from == await jobs.dropped() + 1
+
+
+@pytest.mark.parametrize("attached", [True, False], ids=["found at the start", "found while it runs"])
+async def test_retention_waits_for_an_event_log_that_was_lost_until_it_is_filled_again(
+    jobs: SqliteJobStore, stats: SqliteStatsStore, monkeypatch: pytest.MonkeyPatch, attached: bool
+) -> None:
+    log = MemoryEventLog()
+    await mixed_life(jobs)
+    engine = MetricsEngine(jobs, stats, log)
+    await engine.attach()
+    await engine.catch_up()
+    await engine.drain()
+    for cursor in (PUBLISH_CURSOR, EVENT_LOG_CURSOR):
+        await jobs.advance(cursor, await jobs.head())
+    everything = Retention({"succeeded": 0, "failed": 0, "cancelled": 0})
+    empty = MemoryEventLog()
+    insert, dropped = empty.insert_batch, []
+
+    async def sweep_and_insert(*batch: Any) -> bool:
+        dropped.append((await jobs.prune(everything)).jobs)
+        return await insert(*batch)
+
+    monkeypatch.setattr(empty, "insert_batch", sweep_and_insert)
+    engine = MetricsEngine(jobs, stats, empty)
+    if attached:
+        await engine.attach()
+        assert (await jobs.prune(everything)).jobs == 0
+    await engine.catch_up()
+    await engine.drain()
+    assert dropped == [0]
+    assert list(empty.kept) == list(range(1, await jobs.head() + 1))
+    assert empty.kept_extent.complete_from == 1
+    assert any([(await jobs.prune(everything)).jobs for _ in range(3)])
+
+
+async def test_what_retention_drops_before_the_event_log_has_it_is_told_as_a_gap(
+    jobs: SqliteJobStore, stats: SqliteStatsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where another instance's late copy of the cursor told retention to go on."""
+    log = MemoryEventLog()
+    await mixed_life(jobs)
+    engine = MetricsEngine(jobs, stats, log)
+    await engine.attach()
+    await engine._followers[0].catch_up()
+    first = (await jobs.feed(0, 1))[0]
+    await log.insert_batch([first], 0, first.position)
+    feed, dropped = jobs.feed, []
+
+    async def sweep_and_feed(after: int, limit: int) -> list[Event]:
+        if not dropped:
+            for cursor in (PUBLISH_CURSOR, EVENT_LOG_CURSOR):
+                await jobs.advance(cursor, await jobs.head())
+            dropped.append((await jobs.prune(Retention({"succeeded": 0, "failed": 0, "cancelled": 0}))).jobs)
+        return await feed(after, limit)
+
+    monkeypatch.setattr(jobs, "feed", sweep_and_feed)
+    await engine.catch_up()
+    assert dropped[0] > 5
+    assert list(log.kept) == [first.position, *(event.position for event in await feed(first.position, 1_000))]
+    assert log.kept_extent.first == 1
+    assert log.kept_extent.complete_from == await jobs.dropped() + 1 > 5
+    page = await ReadHistory(jobs, log).events([], None, 10, None)
+    assert page.complete_from == await jobs.dropped() + 1
 
 
 async def test_readers_that_are_ahead_of_a_feed_that_came_back_from_a_copy_go_back(

@@ -162,6 +162,12 @@ async def test_retention_drops_whole_buckets_that_are_old_and_never_the_newest(m
 async def test_a_log_that_is_attached_late_begins_where_the_feed_does(mongo: MongoEventLog) -> None:
     assert await mongo.insert_batch(events(5_001, 5_010), 0, 5_010)
     assert await mongo.extent() == Extent(5_001, 5_010)
+    await mongo.note_gap(5_004)
+    await mongo.note_gap(5_002)
+    extent = await mongo.extent()
+    assert (extent, extent.complete_from) == (Extent(5_001, 5_010, 5_004), 5_005)
+    await mongo.cut(5_003)
+    assert await mongo.extent() == Extent(5_001, 5_003, 5_003)
 
 
 @pytest.mark.servers

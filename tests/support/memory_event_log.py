@@ -1,6 +1,7 @@
 """An `EventLog` in memory, for tests of those who use one; the port's suite holds the real ones to what it does."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from contracts.errors import StoreUnavailable
 from contracts.event import Event
@@ -32,7 +33,7 @@ class MemoryEventLog:
     async def condition(self) -> Condition:
         if self.away:
             return Condition("event log", "in memory", FAIL, "does not answer", "let it answer")
-        return Condition("event log", "in memory", position=self.kept_extent.last, first=self.kept_extent.first)
+        return Condition("event log", "in memory", position=self.kept_extent.last, first=self.kept_extent.complete_from)
 
     async def extent(self) -> Extent:
         self._answer()
@@ -43,8 +44,12 @@ class MemoryEventLog:
         self.kept.update((event.position, event) for event in events)
         if self.kept_extent.last != after:
             return False
-        self.kept_extent = Extent(events[0].position if after == 0 and events else self.kept_extent.first, upto)
+        self.kept_extent = replace(self.kept_extent, first=events[0].position if after == 0 and events else self.kept_extent.first, last=upto)
         return True
+
+    async def note_gap(self, upto: int) -> None:
+        self._answer()
+        self.kept_extent = replace(self.kept_extent, gap=max(self.kept_extent.gap, upto))
 
     async def of_subject(self, subject: str, limit: int, *, before: int | None = None) -> list[Event]:
         self._answer()
@@ -64,4 +69,4 @@ class MemoryEventLog:
     async def cut(self, last: int) -> None:
         self._answer()
         self.kept = {position: event for position, event in self.kept.items() if position <= last}
-        self.kept_extent = Extent(self.kept_extent.first, min(self.kept_extent.last, last))
+        self.kept_extent = Extent(self.kept_extent.first, min(self.kept_extent.last, last), min(self.kept_extent.gap, last))

@@ -38,6 +38,9 @@ class FeedEventLog:
         """Copies nothing: the feed and the archive are the same rows here."""
         return True
 
+    async def note_gap(self, upto: int) -> None:
+        """Its extent begins where nothing was dropped."""
+
     async def of_subject(self, subject: str, limit: int, *, before: int | None = None) -> list[Event]:
         return (await self._store.find_events([], subject, limit, before)).items
 

@@ -69,7 +69,7 @@ class MongoEventLog:
             mend = "start it, or correct OBSERVATORY_MONGO_URL; the metrics engine goes on by itself, and retention waits for it"
             return Condition("event log", kind, FAIL, error.message, mend)
         program = f"FerretDB {build['ferretdbVersion']}" if "ferretdbVersion" in build else f"MongoDB {build.get('version')}"
-        return Condition("event log", f"{program} at {self.address}", position=extent.last, first=extent.first)
+        return Condition("event log", f"{program} at {self.address}", position=extent.last, first=extent.complete_from)
 
     async def _ask(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """Does the work; an answer that does not come, or is no answer, is EventLogUnavailable."""
@@ -105,7 +105,7 @@ class MongoEventLog:
         if found is None:  # the database was dropped under us
             self._checked = False
             found = await self._ask(lambda: self._cursors.find_one({"_id": FEED})) or {"first": 1, "position": 0}
-        return Extent(found["first"], found["position"])
+        return Extent(found["first"], found["position"], found.get("gap", 0))
 
     async def insert_batch(self, events: Sequence[Event], after: int, upto: int) -> bool:
         return await self._ask(lambda: self._insert_batch(events, after, upto))
@@ -121,6 +121,9 @@ class MongoEventLog:
         if after == 0 and events:  # the first ones; the feed may begin later than at 1
             moved["first"] = events[0].position
         return (await self._cursors.update_one({"_id": FEED, "position": after}, {"$set": moved})).matched_count == 1
+
+    async def note_gap(self, upto: int) -> None:
+        await self._ask(lambda: self._cursors.update_one({"_id": FEED}, {"$max": {"gap": upto}}))
 
     async def prune(self, before: int) -> int:
         if before <= self._none_older_than:
@@ -140,7 +143,8 @@ class MongoEventLog:
 
     async def cut(self, last: int) -> None:
         extent = await self.extent()
-        await self._ask(lambda: self._cursors.update_one({"_id": FEED}, {"$min": {"position": last}}))
+        known = {"position": last} | ({"gap": last} if extent.gap else {})
+        await self._ask(lambda: self._cursors.update_one({"_id": FEED}, {"$min": known}))
         for bucket in range(bucket_of_position(last), bucket_of_position(extent.last) + 1):
             beyond = {"bucket": bucket, "_id": {"$gt": last}}
             await self._ask(lambda beyond=beyond: self._events.delete_many(beyond))  # type: ignore[misc]
