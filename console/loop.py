@@ -33,7 +33,7 @@ from console.moving import connected
 from console.render import render
 from console.state import Link as Condition
 from console.state import Machine, State
-from console.theme import Theme
+from console.theme import BRAND_COLOURS, Theme
 from console.update import update, wants
 from console.widgets.canvas import Canvas
 from contracts.errors import ConfigurationError
@@ -124,7 +124,7 @@ class Loop:
             self._do(effect)
         self.link.want(wanted)
         if isinstance(message, LaunchEnded) and message.code == 0 and not self.state.link.heard and self.state.url != CLUSTER_URL:
-            self._go_to(Connect(CLUSTER_URL))
+            self._go_to(Connect(CLUSTER_URL), "opened by make up")
 
     def _do(self, effect: Effect) -> None:
         match effect:
@@ -152,7 +152,7 @@ class Loop:
     def _attach(self, what: Attach) -> None:
         try:
             held = json.loads(Path(what.path).expanduser().read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:  # the last one for the home of nobody
             self._take(Acted(what.act, None, f"{what.path}: {getattr(error, 'strerror', None) or error}"))
             return
         self.link.act(replace(what.act, body={**what.act.body, what.name: held}))
@@ -180,7 +180,7 @@ class Loop:
         self.link.start()
         self.link.want(frozenset(wants(self.state)))
 
-    def _go_to(self, where: Connect) -> None:
+    def _go_to(self, where: Connect, by: str = "given by :ctx") -> None:
         """Another server, by name or by address; one that cannot be used is said, and this one stays."""
         try:
             server = contexts.server(name=where.name) if where.name else contexts.server(where.url)
@@ -188,7 +188,7 @@ class Loop:
             self.state = self.state.said(str(error), "bad", 10.0)
             return
         name = server.context or environment.name()
-        self.state = connected(self.state, server.url, name, server.colour or environment.colour() or "blue", server.origin)
+        self.state = connected(self.state, server.url, name, server.colour or environment.colour() or "blue", by)
         self._connect(server)
 
     def _launch(self, what: str) -> None:
@@ -226,7 +226,15 @@ def start(server: Server, theme_name: str = "auto") -> int:
         filters=tuple(filters.kept().items()), contexts=known_contexts(), link=Condition(since=now),
         machine=Machine(str(environment.data_folder().resolve()), server.origin, cluster_needs()), session=secrets.token_hex(6),
     )  # fmt: skip
+    state = with_colour_checked(state, environment.colour())
     return Loop(state, screen, server, asks_ground=theme_name == "auto" and not environment.says_ground()).run()
+
+
+def with_colour_checked(state: State, colour: str) -> State:
+    """The state that says so where OBSERVATORY_COLOUR is none of the colours."""
+    if colour in ("", *BRAND_COLOURS):
+        return state
+    return state.said(f"OBSERVATORY_COLOUR is {colour!r}, which is no colour here: {', '.join(BRAND_COLOURS)}.", "warn", 10.0)
 
 
 def known_contexts() -> tuple[tuple[str, str], ...]:

@@ -9,9 +9,10 @@ from typing import Any
 from console import environment, exits
 from console.api.async_client import AsyncClient
 from console.api.exchange import Patience
+from console.completion import SCREENS
 from console.contexts import Server
 from console.messages import Received
-from console.prompts import run
+from console.prompts import TAB_SHOWS, run
 from console.render import render
 from console.state import State
 from console.theme import Theme
@@ -33,7 +34,7 @@ async def _show(server: Server, words: str, size: tuple[int, int], as_json: bool
         if words:
             state = replace(run(state, words)[0])
             if state.note is not None:
-                sys.stderr.write(state.note.text + "\n")
+                sys.stderr.write(state.note.text.replace(TAB_SHOWS, f"The screens are {', '.join(SCREENS)}.") + "\n")
                 return exits.USAGE
         seen: dict[str, Any] = {}
         for _ in range(2):  # some of what a screen wants follows from what it has read

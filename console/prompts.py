@@ -1,5 +1,6 @@
 """The line at the foot that a person types into: filters, the palette, reasons. Pure."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,9 @@ from console.screens.screen import Outcome
 from console.state import Prompt, State, View
 from console.wants import QUEUES, TASKS
 from console.widgets.line import Line
+
+TAB_SHOWS = "Tab shows what there is."
+ID_CHARACTERS = 36  # of a UUID
 
 
 def wants(state: State) -> tuple[Want, ...]:
@@ -117,7 +121,7 @@ def run(state: State, words: str) -> Outcome:
     if verb == "help":
         return replace(state, help=0), ()
     if verb == "job" and rest:
-        return state.opened(View("job", rest)), ()
+        return _job(state, rest)
     if verb == "new":
         return state.opened(View("form", rest) if rest else View("new-task")), ()
     if verb == "ctx":
@@ -129,8 +133,34 @@ def run(state: State, words: str) -> Outcome:
     name = next((name for name in completion.SCREENS if name == verb), None)
     name = name or next((name for name in completion.SCREENS if verb and name.startswith(verb)), None)
     if name is None:
-        return state.said(f"There is no {words!r}. Tab shows what there is.", "warn"), ()
+        return state.said(f"There is no {words!r}. {TAB_SHOWS}", "warn"), ()
     return goto(state, name, **({"query": _query(state, rest)} if rest else {})), ()
+
+
+def _job(state: State, given: str) -> Outcome:
+    """A job by its id, or by the end of the id where this console has seen the job."""
+    if len(given) == ID_CHARACTERS:
+        return state.opened(View("job", given)), ()
+    found = {job_id for job_id in _seen_jobs(state) if job_id.endswith(given)}
+    if len(found) == 1:
+        return state.opened(View("job", found.pop())), ()
+    if found:
+        return state.said(f"{len(found)} jobs that were seen here end in {given}; give more of the id.", "warn"), ()
+    return state.said(f"No job that was seen here ends in {given}; a whole id finds any (lists show it below).", "warn", 10.0), ()
+
+
+def _seen_jobs(state: State) -> Iterator[str]:
+    for want, answer in state.data.items():
+        items = answer.document.get("items") if isinstance(answer.document, Mapping) else None
+        if want.path == "/v1/jobs":
+            yield from (str(job["id"]) for job in items or ())
+        elif want.path.endswith("/events"):
+            yield from _subjects(items or ())
+    yield from _subjects(state.live)
+
+
+def _subjects(events: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    return (str(event["subject"])[4:] for event in events if str(event["subject"]).startswith("job/"))
 
 
 def _query(state: State, words: str) -> str:

@@ -66,7 +66,8 @@ def _here(state: State) -> str:
 
 def _tabs(state: State) -> list[str]:
     """Whole names where they leave room for how things stand with the server, else short ones, else numbers and one name."""
-    room, here = state.columns - len(_brand(state)) - CONDITION_COLUMNS, _here(state)
+    wanted = sum(text.width(said) for said, _ in _condition(state)[1:])  # all but the next try, which gives way first
+    room, here = state.columns - len(_brand(state)) - max(CONDITION_COLUMNS, wanted + 1), _here(state)
     whole = [f" {number} {name.replace('-', ' ')} " for number, name in enumerate(TABS, 1)]
     short = [f" {number} {SHORT.get(name, name)}" for number, name in enumerate(TABS, 1)]
     numbers = [f" {number} {SHORT.get(name, name)} " if name == here else f" {number}" for number, name in enumerate(TABS, 1)]
@@ -90,9 +91,10 @@ def _header(area: Area, state: State) -> None:
 
 
 def _condition(state: State) -> list[Span]:
-    """What is under way, alerts, the address, and how things stand with it: what comes first gives way first."""
+    """The next try, the address, what is under way, alerts, and how things stand: what comes first gives way first."""
     link, alerts = state.link, len(state.items(ALERTS))
-    spans: list[Span] = [(f"{text.clean(state.url.removeprefix('http://'))}  ", "dim")]
+    next_try = f"try {link.tries + 1} in {max(link.next_try - state.now, 0.0):.0f} s  " if link.condition == "away" else ""
+    spans: list[Span] = [(next_try, "warn"), (f"{text.clean(state.url.removeprefix('http://'))}  ", "dim")]
     if state.operations:
         more = f" +{len(state.operations) - 1}" if len(state.operations) > 1 else ""
         spans.append((f"{operations.progress(state.operations[0])}{more}  ", "warn"))
@@ -101,8 +103,6 @@ def _condition(state: State) -> list[Span]:
     if link.condition == "connecting":
         return [*spans, ("connecting ", "warn")]
     stale = state.stale(*SCREENS[state.view.screen].wants(state, state.view))
-    if link.condition == "away":
-        spans.append((f"try {link.tries + 1} in {max(link.next_try - state.now, 0.0):.0f} s  ", "warn"))
     if stale is not None:
         return [*spans, (f"STALE {text.age(stale)} ", "bad")]
     return [*spans, ("live ", "ok") if link.condition == "live" else ("no answer ", "bad")]

@@ -44,10 +44,10 @@ def update(state: State, message: Message) -> Outcome:
 
 
 def _without_old_note(before: State, state: State, message: Message) -> State:
-    """What was said goes with the screen that it was said on; `Submitting ...` goes when the answer is there."""
+    """What was said goes when a person leaves the screen that it was said on; `Submitting ...` goes when the answer is there."""
     if state.note is None or state.note is not before.note:
         return state
-    has_left = (state.view.screen, state.view.subject) != (before.view.screen, before.view.subject)
+    has_left = isinstance(message, Pressed | Clicked) and (state.view.screen, state.view.subject) != (before.view.screen, before.view.subject)
     is_done = isinstance(message, Acted) and state.note.text.endswith("...")
     return replace(state, note=None) if has_left or is_done else state
 

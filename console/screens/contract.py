@@ -1,19 +1,20 @@
 """One contract: its fields, its schema, its versions; and what a changed schema would refuse of what there is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from console import prompts, text
 from console.keys import Key
 from console.messages import Act, Acted, Attach, Want
-from console.payloads import properties, types_of
+from console.payloads import properties, resolved, types_of
 from console.screens.page import FOLLOWING, Page, Text, document, facts, heading, wrapped
 from console.screens.screen import Outcome
 from console.state import State, View
 from console.widgets.canvas import Area
 
 CHECK = Key(("x",), "check", "check", "Hold a schema against the last documents: a file's, or the one that holds today.")
+DEEPEST = 4  # so many objects within one another are shown
 CHANGES = {"added": "ok", "removed": "bad", "changed": "warn"}
 
 
@@ -46,7 +47,7 @@ class ContractScreen(Page):
         answer = state.answer(Want(view.subject, every=0))
         if answer.document is None:
             return [[(answer.problem or "Reading ...", "bad" if answer.problem else "dim")]]
-        return document(answer.document, columns) if view.tab == 1 else _fields(answer.document)
+        return document(answer.document, columns) if view.tab == 1 else _fields(answer.document, columns)
 
     def act(self, state: State, command: str) -> Outcome | None:
         if command != "check":
@@ -65,17 +66,59 @@ class ContractScreen(Page):
         return state.opened(View("contract-check", str(message.document["name"]), local=message.document)), ()
 
 
-def _fields(schema: Mapping[str, Any]) -> Text:
-    required, found = set(schema.get("required") or ()), properties(schema)
-    room = max((len(name) for name in found), default=0) + 3
+def _fields(schema: Mapping[str, Any], columns: int) -> Text:
+    """Every field with what it takes, its default and its description; those of objects are indented below them."""
+    found = list(_described(schema, schema, 0))
+    names = max((text.width(name) for name, _, _, _ in found), default=0) + 3
     lines: Text = []
-    for name, field in found.items():
-        kind = " or ".join(sorted(types_of(field))) or "anything"
-        said = f"{kind}{', required' if name in required else ''}{', secret' if field.get('x-secret') else ''}"
-        lines.append([(name.ljust(room), "title" if name in required else ""), (said.ljust(26), "info"), (str(field.get("description") or ""), "dim")])
+    for name, said, description, required in found:
+        lines.append([(text.pad(name, names), "title" if required else ""), (text.pad(said, 26), "info")])
+        if names + max(text.width(said), 26) + 2 + text.width(description) <= columns:
+            lines[-1].append((f"  {description}", "dim"))
+        elif description:
+            lines += [[("    ", ""), *spans] for spans in wrapped(description, columns - 4, "dim")]
     if schema.get("additionalProperties") is False:
         lines += [[], [("No other field is taken.", "dim")]]
     return lines or [[("It takes anything.", "dim")]]
+
+
+def _described(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Iterator[tuple[str, str, str, bool]]:
+    """(name, what it takes, description, whether it is required) of each field."""
+    required = set(schema.get("required") or ())
+    for name, field in properties({**schema, "$defs": root.get("$defs", {})}).items():
+        secret = bool(field.get("x-secret"))
+        default = f" = {text.short(field['default'])}" if "default" in field and not secret else ""
+        said = f"{_kind(field, root)}{default}{', required' if name in required else ''}{', secret' if secret else ''}"
+        yield f"{'  ' * depth}{text.clean(name)}", said, text.clean(str(field.get("description") or "")), name in required
+        inner = _object_in(field, root)
+        if inner is not None and depth < DEEPEST:
+            yield from _described(inner, root, depth + 1)
+
+
+def _kind(field: Mapping[str, Any], root: Mapping[str, Any], depth: int = 0) -> str:
+    """`integer`, `fast | slow`, `list of string`, `object or null`."""
+    if isinstance(field.get("enum"), list) or "const" in field:
+        return " | ".join(value if isinstance(value, str) else text.short(value) for value in field.get("enum") or [field.get("const")])
+    branches = [] if "type" in field or depth > DEEPEST else _branches(field, root)
+    if branches:
+        return " or ".join(dict.fromkeys(_kind(branch, root, depth + 1) for branch in branches))
+    kinds = types_of(field)
+    items = resolved(field.get("items"), root)
+    if "array" in kinds and items and depth <= DEEPEST:
+        return " or ".join([f"list of {_kind(items, root, depth + 1)}", *sorted(kinds - {"array"})])
+    return " or ".join(sorted("list" if kind == "array" else kind for kind in kinds)) or "anything"
+
+
+def _branches(field: Mapping[str, Any], root: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [resolved(branch, root) for keyword in ("anyOf", "oneOf") for branch in field.get(keyword) or ()]
+
+
+def _object_in(field: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The object with fields of its own that a field takes, itself, as an item, or as one of several."""
+    for part in (field, resolved(field.get("items"), root), *_branches(field, root)):
+        if part.get("properties"):
+            return part
+    return None
 
 
 def _versions(contract: Mapping[str, Any], columns: int) -> Text:

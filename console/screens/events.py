@@ -67,7 +67,11 @@ class Events(Listing):
     def act(self, state: State, command: str, rows: list[Row]) -> Outcome | None:
         if command == "job" and rows and str(rows[0]["subject"]).startswith("job/"):
             return state.opened(View("job", rows[0]["subject"][4:])), ()
-        return (state, ()) if command == "job" else None
+        return about_no_job(state) if command == "job" else None
+
+
+def about_no_job(state: State) -> Outcome:
+    return state.said("It is about no job.", "dim", 3.0), ()
 
 
 def _searched(event: Row) -> str:
@@ -100,4 +104,4 @@ class EventScreen(Page):
             return state.opened(View("job", event["subject"][4:])), ()
         if command == "copy":
             return state.said("Copied.", "dim", 2.0), (Copy(text.pretty(event)),)
-        return (state, ()) if command == "job" else None
+        return about_no_job(state) if command == "job" else None

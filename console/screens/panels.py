@@ -177,14 +177,15 @@ def events(area: Area, state: State) -> None:
     stale = state.stale(EVENTS)
     if stale is not None:
         area.right(0, [(f" {text.age(stale)} old ", "bad")], 1)
-    about = 36 if area.columns >= 150 else 12
+    about = 36 if area.columns >= 150 else 20 if area.columns >= 110 else 13
     for line, event in enumerate(newest_events(state)[: area.lines - 1], 1):
         name = timeline.short_name(event["type"])
-        subject, is_job = text.clean(event["subject"].removeprefix("job/")), event["subject"].startswith("job/")
+        subject = text.clean(event["subject"].removeprefix("job/"))
+        subject = subject[-12:] if about < 36 and event["subject"].startswith("job/") else subject
         area.spans(1, line, [
             (event["time"][11:23] + "  ", "dim"), (text.pad(text.fit(name, 22), 23), STATE_STYLES.get(name.rpartition(".")[2], "")),
             (text.pad(text.fit(text.clean(event.get("jobtype") or ""), 18), 19), ""),
-            (text.pad(text.fit(subject[-about:] if is_job else subject, about), about) + "  ", "dim"), (timeline.detail(event), "dim")])  # fmt: skip
+            (text.pad(text.fit(subject, about), about) + "  ", "dim"), (timeline.detail(event), "dim")])  # fmt: skip
 
 
 def newest_events(state: State) -> list[Mapping[str, Any]]:

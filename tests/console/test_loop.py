@@ -3,9 +3,9 @@
 from typing import Any
 
 from console.contexts import Server
-from console.loop import Loop
-from console.messages import Connect, Received
-from console.state import State
+from console.loop import Loop, with_colour_checked
+from console.messages import Act, Attach, Connect, Received
+from console.state import State, View
 from console.wants import STATS
 from tests.console.scenes import NOW
 from tests.console.scenes import STATS as FIGURES
@@ -51,3 +51,28 @@ def test_a_context_that_is_none_is_said_and_this_server_stays() -> None:
     loop.link.stop()
     assert loop.link is before
     assert loop.state.note is not None and "nowhere-at-all" in loop.state.note.text
+
+
+def test_the_launcher_says_that_ctx_named_the_server_and_not_an_option() -> None:
+    here, there = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    loop = Loop(State(here), Wakes(), Server(here, None, "test"))
+    loop._connect(loop.server)
+    loop._go_to(Connect(there))
+    loop.link.stop()
+    assert loop.state.machine.looked_at == "given by :ctx"
+
+
+def test_a_file_in_the_home_of_nobody_is_said_and_ends_nothing() -> None:
+    here = f"http://127.0.0.1:{free_port()}"
+    loop = Loop(State(here, views=(View("dashboard"), View("contract"))), Wakes(), Server(here, None, "test"))
+    loop._connect(loop.server)
+    for path in ("~nobody-of-this-name/schema.json", "~/there-is-no-such-schema.json"):
+        loop._do(Attach(Act("POST", "/v1/contracts/check", {}, about="check x", asker="contract"), "schema", path))
+        assert loop.state.note is not None and path in loop.state.note.text
+    loop.link.stop()
+
+
+def test_a_colour_that_is_none_is_said_with_those_that_there_are() -> None:
+    state = with_colour_checked(State("http://127.0.0.1:1"), "purple")
+    assert state.note is not None and "'purple'" in state.note.text and "magenta" in state.note.text
+    assert with_colour_checked(State("http://127.0.0.1:1"), "red").note is None

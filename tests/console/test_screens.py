@@ -15,6 +15,7 @@ from console.update import update, wants
 from console.wants import ALERTS
 from tests.console.frames import CHECKED
 from tests.console.scenes import BULK, DOCUMENTS, EVENTS, JOBS, LETTER, NOW, QUEUES, STATS, WALL, command, job, press, scene, send, typed
+from tests.console.scenes import CONTRACTS as KINDS
 
 
 def frame(state: State) -> str:
@@ -262,6 +263,16 @@ def test_the_palette_goes_to_another_server() -> None:
     assert "There is no context" in frame(command(state, "ctx stage"))
 
 
+def test_a_job_is_gone_to_by_the_end_of_its_id() -> None:
+    state = command(scene("jobs"), f"job {JOBS[3]['id'][-12:]}")
+    assert (state.view.screen, state.view.subject) == ("job", JOBS[3]["id"])
+    assert command(scene("events"), f"job {JOBS[2]['id'][-12:]}").view.subject == JOBS[2]["id"]
+    assert command(scene(), f"job {job(9)['id']}").view.subject == job(9)["id"]
+    for given, words in (("98230139922a", "No job that was seen here ends in 98230139922a"), ("0", "give more of the id"), ("00000000000", "No job")):
+        state = command(scene("jobs"), f"job {given}") if given != "0" else command(jobs_read(scene("jobs"), [job(16), job(32)]), "job 0")
+        assert state.view.screen == "jobs" and words in frame(state)
+
+
 def test_what_the_palette_does_not_know_is_said() -> None:
     assert "There is no 'frobnicate'" in frame(command(scene(), "frobnicate"))
 
@@ -337,6 +348,34 @@ def test_events_of_the_stream_stand_above_those_that_were_read_and_none_twice() 
     state = send(scene("events"), Happened((EVENTS[3], fresh), NOW))
     rows = SCREENS["events"].rows(state, state.view)  # type: ignore[attr-defined]
     assert [row["position"] for row in rows] == ["9", "5", "3", "2", "1"]
+
+
+def test_an_event_of_no_job_says_so() -> None:
+    fresh = {**EVENTS[0], "position": "9", "type": "dev.observatory.queue.paused.v1", "subject": "queue/default", "data": {"name": "default"}}
+    state = send(scene("events"), Happened((fresh,), NOW))
+    assert "It is about no job." in frame(press(state, "J"))
+    assert "It is about no job." in frame(press(state, "enter", "J"))
+    assert "queue/default" in frame(send(scene(), Happened(({**fresh, "subject": "queue/default"},), NOW)))
+
+
+def test_the_address_stays_in_the_header_when_figures_are_stale_and_an_alert_is_up() -> None:
+    for columns in (80, 120, 200):
+        state = send(scene(columns=columns), Received(ALERTS, {"items": DOCUMENTS["/v1/dead-letters"]["items"]}, NOW))
+        state = send(state, Unreached("no server answers", 3, 2.0, NOW + 1), Ticked(NOW + 12, WALL + 12))
+        head = frame(state).split("\n")[0]
+        assert "127.0.0.1:8080" in head and "1 alert" in head and "STALE 12 s" in head
+
+
+def test_the_fields_of_a_contract_are_told_with_choices_defaults_lists_and_what_is_within() -> None:
+    schema = {"type": "object", "required": ["kind"], "$defs": {"inner": {"type": "object", "properties": {"street": {"type": "string"}}}}, "properties": {
+        "kind": {"enum": ["a", "b", "c"]}, "brand": {"type": "string", "default": "b"}, "items": {"type": "array", "items": {"type": "string"}},
+        "inner": {"anyOf": [{"$ref": "#/$defs/inner"}, {"type": "null"}]}, "secret": {"type": "string", "x-secret": True, "default": "hush"},
+        "deep": {"type": "array", "items": {"$ref": "#/$defs/inner"}}}}  # fmt: skip
+    state = scene("contract", subject="/v1/contracts/demo.everything", local=KINDS[1])
+    shown = frame(send(state, Received(wants(state)[0], schema, NOW)))
+    for words in ("a | b | c, required", 'string = "b"', "list of string", "object or null", "   street", "list of object"):
+        assert words in shown
+    assert "hush" not in shown
 
 
 def test_events_are_asked_for_by_type() -> None:
