@@ -65,7 +65,7 @@ class Plan(Generic[Row]):
 
     jobs: Sequence[Ended]
     told: Sequence[Row]  # events of other streams
-    keys: Sequence[str]
+    keys: Sequence[tuple[str, str]]  # each with the job that it stood for
     sums: Delta
     position: int
     as_of: int
@@ -106,10 +106,10 @@ def old_jobs(found: Sequence[Sequence[Any]], keep: Retention, now: int, after: i
     return jobs, number, len(found) < WALK
 
 
-def old_keys(found: Sequence[tuple[str, bool]]) -> tuple[list[str], str]:
-    """Of the idempotency keys that a walk found, with whether each is over (its job gone, its day past), those to drop, and how far the
-    walk came."""
-    return [key for key, is_over in found if is_over], found[-1][0] if len(found) == WALK else ""
+def old_keys(found: Sequence[tuple[str, str, bool]]) -> tuple[list[tuple[str, str]], str]:
+    """Of the idempotency keys that a walk found, with the job of each and whether it is over (its job gone, its day past), those to drop,
+    and how far the walk came."""
+    return [(key, job_id) for key, job_id, is_over in found if is_over], found[-1][0] if len(found) == WALK else ""
 
 
 def passed(jobs: Sequence[Ended], events: Sequence[Row], safe: int) -> tuple[list[Ended], list[Row]]:
@@ -119,7 +119,7 @@ def passed(jobs: Sequence[Ended], events: Sequence[Row], safe: int) -> tuple[lis
 
 
 def plan_of(
-    jobs: Sequence[Ended], events: Sequence[Row], told: Sequence[Row], keys: Sequence[str], walk: Walk, *, at_end: bool, over: int
+    jobs: Sequence[Ended], events: Sequence[Row], told: Sequence[Row], keys: Sequence[tuple[str, str]], walk: Walk, *, at_end: bool, over: int
 ) -> Plan[Row]:
     """`events` are those of the jobs."""
     dropped = [*events, *told]

@@ -90,7 +90,7 @@ async def drop(transaction: Transaction, plan: Plan, now: int) -> Pruned:
     _remember(transaction, plan, now)
     await _drop_rows(transaction, plan, ids)
     if plan.keys:
-        transaction.add("free_keys", keys=sorted(plan.keys))
+        transaction.add("drop_keys", rows=named(("key", "job_id"), sorted(plan.keys)))
     if plan.jobs or plan.told:
         _add_up(transaction, plan)
     return done

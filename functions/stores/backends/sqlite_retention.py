@@ -81,9 +81,9 @@ def _last_of_schedules(connection: sqlite3.Connection, streams: set[str]) -> set
     return {row[0] for row in connection.execute(sql, (orjson.dumps(sorted(streams)).decode(), *OF_SCHEDULES))}
 
 
-def _old_keys(connection: sqlite3.Connection, now: int, after: str) -> tuple[list[str], str]:
+def _old_keys(connection: sqlite3.Connection, now: int, after: str) -> tuple[list[tuple[str, str]], str]:
     """Keys whose job is gone and that are older than a day."""
-    sql = """SELECT key, created_at < ? AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = idempotency.job_id)
+    sql = """SELECT key, job_id, created_at < ? AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = idempotency.job_id)
              FROM idempotency WHERE key > ? ORDER BY key LIMIT ?"""
     return pruning.old_keys(connection.execute(sql, (now - KEY_MICROS, after, WALK)).fetchall())
 
@@ -113,7 +113,7 @@ def drop(connection: sqlite3.Connection, state: WriterState, plan: Plan, now: in
         return Pruned(more=True, over=plan.over)
     _remember(connection, plan, now)
     _drop_jobs(connection, ids)
-    connection.execute("DELETE FROM idempotency WHERE key IN (SELECT value FROM json_each(?))", (orjson.dumps(plan.keys).decode(),))
+    connection.executemany("DELETE FROM idempotency WHERE key = ? AND job_id = ?", plan.keys)  # not one that a new job has taken
     told = orjson.dumps([event.position for event in plan.told]).decode()
     connection.execute("DELETE FROM events WHERE position IN (SELECT value FROM json_each(?))", (told,))
     _count_down(connection, state, plan)

@@ -181,6 +181,27 @@ class Retaining:
         (again,) = await store.submit([keyed])
         assert (again.id, again.status, again.created) == (first.id, "succeeded", False)  # type: ignore[union-attr]
 
+    async def test_a_key_that_a_new_job_takes_between_look_and_deed_stays(self, store: JobStore, laboratory: Laboratory) -> None:
+        keyed = JobRequest("demo.noop", {}, keys=("key:1",), fingerprint=b"1")
+        free = JobRequest("demo.noop", {}, keys=("key:2",), fingerprint=b"1")
+        await store.submit([keyed, free])
+        await run(store)
+        await run(store)
+        await submitted(store, request())
+        await read_on(store)
+        laboratory.pass_seconds(2 * 86_400)
+        assert (await store.prune(ALL)).jobs == 2
+        taken: list[Any] = []
+
+        async def take() -> None:
+            taken.extend(await store.submit([keyed]))
+
+        assert (await prune_around(store, take)).keys == 2
+        (again,) = await store.submit([keyed])
+        assert taken[0].created
+        assert (again.id, again.created) == (taken[0].id, False)  # type: ignore[union-attr]
+        assert (await store.submit([free]))[0].created  # type: ignore[union-attr]
+
     async def test_a_dropped_job_that_a_key_still_names_is_no_parent(self, store: JobStore) -> None:
         keyed = JobRequest("demo.noop", {}, keys=("key:1",), fingerprint=b"1")
         await store.submit([keyed])

@@ -29,8 +29,13 @@ FROM json_to_recordset(%(places)s::json) AS r(commit_id bigint, place integer)
 
 -- name: walk_keys
 -- Keys whose job is gone and that are older than a day are over.
-SELECT key, created_at < %(before)s AND NOT EXISTS (SELECT 1 FROM observatory.jobs WHERE jobs.id = idempotency.job_id)
+SELECT key, job_id, created_at < %(before)s AND NOT EXISTS (SELECT 1 FROM observatory.jobs WHERE jobs.id = idempotency.job_id)
 FROM observatory.idempotency WHERE key > %(after)s ORDER BY key LIMIT %(limit)s;
+
+-- name: drop_keys
+-- Not one that a new job has taken.
+DELETE FROM observatory.idempotency AS i USING json_to_recordset(%(rows)s::json) AS r(key text, job_id uuid)
+WHERE i.key = r.key AND i.job_id = r.job_id;
 
 -- name: try_retention
 -- One drop at a time; whoever sets a cursor back waits for the one that is under way.
