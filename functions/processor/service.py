@@ -24,6 +24,7 @@ log = logging.getLogger("observatory.processor")
 CLAIM_SECONDS = 5.0  # a claim under way is waited for, even without grace: what it got must be given back
 
 HELD_BACK_SECONDS = 0.25
+HELD_UP_SECONDS = 1.0  # before an outcome that somebody's lock holds up comes again
 TURN_SECONDS = 0.25  # how often types that are held back have their turn, at most
 
 
@@ -300,26 +301,46 @@ class Processor(Consumer):
             await self._store_endings(endings)
         finally:
             for ending in endings:
-                self._ending.discard((ending.job_id, ending.lease_token))
-                if self._limited and (queue := self._limited.pop((ending.job_id, ending.lease_token), None)) is not None:
-                    self.ring(queue)
+                self._forget(ending)
             self._wake.set()
 
+    def _forget(self, ending: Ending) -> None:
+        lease = ending.job_id, ending.lease_token
+        self._ending.discard(lease)
+        if self._limited and (queue := self._limited.pop(lease, None)) is not None:
+            self.ring(queue)
+
     async def _store_endings(self, endings: Sequence[Ending], *, plainly: bool = False) -> None:
-        """Commits endings together; if one of them cannot be stored, each alone, and that one as a plain failure."""
-        try:
-            results = await self._end_attempts(endings)
-        except ObservatoryError as error:
-            log.exception("outcomes could not be committed", extra=about("processor.failed"))
-            if len(endings) > 1:
-                for ending in endings:
-                    await self._store_endings([ending])
-            elif not plainly:
-                await self._store_endings([_unstorable(endings[0], error)], plainly=True)
-            return
+        """Commits endings together; if one of them cannot be stored, each alone, and that one as a plain failure. What somebody
+        holds up comes again, without the others."""
+        while endings:
+            try:
+                results = await self._end_attempts(endings)
+            except ObservatoryError as error:
+                log.exception("outcomes could not be committed", extra=about("processor.failed"))
+                if len(endings) > 1:
+                    for ending in endings:
+                        await self._store_endings([ending])
+                elif not plainly:
+                    await self._store_endings([_unstorable(endings[0], error)], plainly=True)
+                return
+            endings = await self._left_of(endings, results)
+
+    async def _left_of(self, endings: Sequence[Ending], results: Sequence[str | ObservatoryError]) -> list[Ending]:
+        """Those that were held up, after a pause."""
+        left = []
         for ending, result in zip(endings, results, strict=True):
+            if isinstance(result, Passing):
+                left.append(ending)
+                continue
             if isinstance(result, ObservatoryError):
                 log.info("job %s: %s", ending.job_id, result, extra=about("job.fenced", job_id=ending.job_id, lease_token=ending.lease_token))
+            self._forget(ending)
+        if left:
+            self._wake.set()
+            log.warning("%d outcomes wait for a lock that somebody else has", len(left), extra=about("processor.waiting"))
+            await asyncio.sleep(HELD_UP_SECONDS)
+        return left
 
     async def _end_attempts(self, endings: Sequence[Ending]) -> list[str | ObservatoryError]:
         pause = 0.05

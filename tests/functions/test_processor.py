@@ -15,6 +15,7 @@ from functions.processor.assignments import Assignment, Outcome
 from functions.processor.pace import HeldBack
 from functions.processor.service import Processor
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
+from functions.stores.moves import Ending
 from tests.ports.job_store.steps import one, request, states, submitted
 from tests.support.checker import check
 from tests.support.stores import sqlite_store
@@ -193,6 +194,30 @@ async def test_outcomes_wait_for_a_store_that_is_away(store: SqliteJobStore, poo
     end(processor, pool, outcome(pool.got[0]))
     assert await ended(store, job_id) == ["succeeded"]
     assert len(calls) == 4
+
+
+async def test_an_outcome_that_a_lock_holds_up_comes_again_without_the_others(
+    store: SqliteJobStore, pool: PlayedPool, processor: Processor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As PostgreSQL answers while somebody's transaction holds one of the jobs."""
+    ids = await submitted(store, *[request() for _ in range(3)])
+    processor.ring("default")
+    await until(lambda: len(pool.got) == 3)
+    real, asked = store.end_attempts, []
+
+    async def one_held(endings: Sequence[Ending]) -> list[Any]:
+        asked.append([ending.job_id for ending in endings])
+        free = [ending for ending in endings if len(asked) > 1 or ending.job_id != ids[1]]
+        answers = dict(zip([ending.job_id for ending in free], await real(free), strict=True))
+        return [answers.get(ending.job_id, StoreUnavailable("held")) for ending in endings]
+
+    monkeypatch.setattr(store, "end_attempts", one_held)
+    end(processor, pool, *map(outcome, pool.got))
+    assert await ended(store, ids[0], ids[2]) == ["succeeded"] * 2
+    await until(lambda: processor.busy == 1)
+    assert await ended(store, *ids) == ["succeeded"] * 3
+    await until(lambda: not processor.busy)
+    assert [sorted(part) for part in asked] == [sorted(ids), [ids[1]]]
 
 
 def away_for(times: int, store: SqliteJobStore, method: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -326,6 +326,31 @@ async def test_a_caller_s_open_transaction_on_a_parent_holds_up_its_end_alone(op
     assert await told(store, child) == ["accepted", "queued"]
 
 
+async def test_what_is_done_together_with_a_held_row_is_done_without_it(opened: Open, postgres_url: str) -> None:
+    """Outcomes, leases and wishes of one command; what comes after it does not wait for the lock again and again."""
+    store = await opened()
+    await store.declare_queues(QUEUES)
+    await submitted(store, *[request() for _ in range(4)])
+    held, *others = jobs = await claimed(store, 4)
+    leases = [(job.id, job.lease_token) for job in jobs]
+    async with await psycopg.AsyncConnection.connect(postgres_url) as other:
+        await other.execute("SELECT 1 FROM observatory.jobs WHERE id = %s FOR UPDATE", (held.id,))
+        renewed = await store.renew(leases, 60)
+        assert sorted(lease.job_id for lease in renewed) == sorted(job.id for job in others)
+        ending_all = asyncio.ensure_future(store.end_attempts([ending(job) for job in jobs]))
+        await asyncio.sleep(0.05)
+        begun = time.monotonic()
+        await one(store)
+        assert time.monotonic() - begun < 1.5  # of the 2 s that a lock is waited for
+        answers = await ending_all
+        assert [type(answer) for answer in answers] == [StoreUnavailable, str, str, str]
+        assert {(await store.job(job.id)).status for job in others} == {"succeeded"}
+        again = asyncio.ensure_future(store.end_attempts([ending(held)]))
+        await asyncio.sleep(0.5)
+        await other.rollback()
+        assert await asyncio.wait_for(again, 5) == ["succeeded"]
+
+
 async def test_transactions_that_wait_for_each_other_are_tried_again(pair: tuple[JobStore, JobStore]) -> None:
     """Children and parents cancelled crosswise, again and again: no answer is a fault of the store."""
     for _ in range(6):

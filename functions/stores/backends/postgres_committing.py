@@ -39,13 +39,18 @@ class Committing:
     def __init__(self, link: Link, clock: DatabaseClock, transact: Transact) -> None:
         self._link, self._clock, self._transact = link, clock, transact
 
-    async def commit(self, commands: Sequence[Any]) -> Done:
-        """Raises StoreUnavailable; whatever else it raises, nothing was stored."""
+    async def rest(self) -> None:
+        """Gives the connection back until the next commit."""
+        await self._link.drop()
+
+    async def commit(self, commands: Sequence[Any], *, lock_seconds: float | None = None) -> Done:
+        """Raises StoreUnavailable; whatever else it raises, nothing was stored. `lock_seconds`: how long to wait for a lock, if not
+        as long as the link does."""
         may_be_stale = True  # the connection may have died while nobody used it
         for turn in range(TRIES):
             begun = time.monotonic()
             try:
-                return await self._try(commands)
+                return await self._try(commands, lock_seconds)
             except _COLLISIONS as error:
                 log.debug("tried again: %s", words_of(error), extra={"action": "postgres.collided"})
                 await asyncio.sleep(random.random() * 0.005 * 2**turn)
@@ -58,10 +63,12 @@ class Committing:
                 may_be_stale = False
         raise StoreUnavailable(f"others changed the same jobs {TRIES} times meanwhile; try again")
 
-    async def _try(self, commands: Sequence[Any]) -> Done:
+    async def _try(self, commands: Sequence[Any], lock_seconds: float | None) -> Done:
         connection = await self._link.connection()
         await self._set_clock()
         transaction = Transaction(connection, self._link.seconds)
+        if lock_seconds is not None:
+            transaction.add("wait_for_locks", milliseconds=round(lock_seconds * 1_000))
         try:
             return await self._transact(transaction, commands)
         except Unsure as unsure:

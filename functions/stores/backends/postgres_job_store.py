@@ -33,7 +33,7 @@ from functions.stores.backends.postgres_statements import call
 from functions.stores.backends.postgres_transaction import Transaction
 from functions.stores.backends.postgres_turn import Turn
 from functions.stores.backends.postgres_work import Check, Done, SqlWrite, Workshop
-from functions.stores.backends.postgres_writer import Writer
+from functions.stores.backends.postgres_writer import ASIDE_LOCK_SECONDS, Writer
 from functions.stores.bulk import BulkOperation
 from functions.stores.clock import Clock, elapsed_ns
 from functions.stores.commanding import Commanding
@@ -83,7 +83,11 @@ class PostgresJobStore(Commanding):
         self.turn = Turn(self.database.link(statement=seconds.statement, lock=seconds.lock))
         self.ear = Ear(self.database.link(statement=seconds.statement, lock=seconds.lock), self._audience, self.placing.nudge)
         self.link = self.database.link(statement=seconds.statement, lock=seconds.lock)
-        self.writer = Writer(Committing(self.link, self._database_clock, self._transact), self.placing)
+        aside = self.database.link(statement=seconds.statement, lock=ASIDE_LOCK_SECONDS)
+        self.writer = Writer(
+            Committing(self.link, self._database_clock, self._transact), Committing(aside, self._database_clock, self._transact),
+            self.placing, seconds.lock,
+        )  # fmt: skip
 
     # ---- life -------------------------------------------------------------------------------------------------
 

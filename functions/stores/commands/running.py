@@ -47,6 +47,9 @@ class EndAttempts(Command):
     def needs(self, needs: Needs, unit: Unit) -> None:
         needs.ending.update(ending.job_id for ending in self.endings)
 
+    def parts(self) -> list[Command]:
+        return [EndAttempts([ending]) for ending in self.endings]
+
     def apply(self, unit: Unit) -> list[str | ObservatoryError]:
         return each(self.endings, lambda ending: self._one(unit, ending))
 
@@ -71,6 +74,13 @@ class Renew(Command):
     def needs(self, needs: Needs, unit: Unit) -> None:
         needs.job_ids.update(job_id for job_id, _ in self.leases)
 
+    def parts(self) -> list[Command]:
+        return [Renew([lease], self.lease_micros) for lease in self.leases]
+
+    def joined(self, answers: Sequence[Any]) -> list[Lease]:
+        """Of those alone that were renewed."""
+        return [lease for answer in answers if not isinstance(answer, BaseException) for lease in answer]
+
     def apply(self, unit: Unit) -> list[Lease]:
         return [self._one(unit, job_id, token) for job_id, token in self.leases]
 
@@ -92,6 +102,12 @@ class Release(Command):
 
     def needs(self, needs: Needs, unit: Unit) -> None:
         needs.ending.update(job_id for job_id, _ in self.leases)
+
+    def parts(self) -> list[Command]:
+        return [Release([lease], self.reason) for lease in self.leases]
+
+    def joined(self, answers: Sequence[Any]) -> int:
+        return sum(answer for answer in answers if not isinstance(answer, BaseException))
 
     def apply(self, unit: Unit) -> int:
         done = 0

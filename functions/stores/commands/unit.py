@@ -1,7 +1,7 @@
 """One transaction's view of the store, and what every command is."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -133,6 +133,14 @@ class Command:
 
     def plan(self, needs: Needs, unit: Unit) -> None:
         """Adds what turns out to be needed once the schedules and alerts that `needs` asked for are loaded, and nothing else is."""
+
+    def parts(self) -> "list[Command]":
+        """What it is made of, where each can be done without the others."""
+        return [self]
+
+    def joined(self, answers: Sequence[Any]) -> Any:
+        """Its answer from those of its parts; a fault stands for a part that was not done."""
+        return [answer if isinstance(answer, BaseException) else answer[0] for answer in answers]
 
     def apply(self, unit: Unit) -> Any:
         raise TypeError(f"{type(self).__name__} does nothing")

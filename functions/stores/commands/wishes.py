@@ -20,6 +20,9 @@ class CancelJobs(Command):
     def needs(self, needs: Needs, unit: Unit) -> None:
         needs.ending.update(self.job_ids)
 
+    def parts(self) -> list[Command]:
+        return [CancelJobs([job_id], self.actor, self.reason) for job_id in self.job_ids]
+
     def apply(self, unit: Unit) -> list[Job | ObservatoryError]:
         return each(self.job_ids, lambda job_id: self._one(unit, job_id))
 
@@ -40,6 +43,9 @@ class Reopen(Command):
 
     def needs(self, needs: Needs, unit: Unit) -> None:
         needs.job_ids.update(self.job_ids)
+
+    def parts(self) -> list[Command]:
+        return [Reopen([job_id], self.actor, self.reason) for job_id in self.job_ids]
 
     def apply(self, unit: Unit) -> list[Job | ObservatoryError]:
         unit.settle()  # what ended in this transaction has ended for its children, whatever becomes of it now

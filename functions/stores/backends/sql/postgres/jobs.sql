@@ -1,6 +1,10 @@
 -- Statements about jobs. {job} stands for a job's columns in the order of JOB_FIELDS, {light} for the same without the payload,
 -- {mutable} for those that a move may change, in the form that each statement needs.
 
+-- name: wait_for_locks
+-- So long in this transaction.
+SELECT set_config('lock_timeout', %(milliseconds)s::text, true);
+
 -- name: lock_jobs
 -- Jobs to be changed, in one order of locks (by id). Those that may end by it come with all that wait for them, so that the order
 -- holds for everything that an end can touch. In the way of every other change, and not of who submits a child (look_at_jobs).
