@@ -187,10 +187,14 @@ class Moves:
         self._cancel(job, SCHEDULER, "expires_at passed before the job was started", "expired", None, actor=SCHEDULER)
 
     def reopen(self, job: Job, actor: str, reason: str | None) -> None:
-        """A person's retry of a failed or cancelled job: new attempts, the count goes on."""
+        """A person's retry of a failed or cancelled job: new attempts, the count goes on. Raises IllegalMove, also when it would
+        only expire: `expires_at` belongs to what was accepted, and a claim alone ends its effect."""
         if job.status not in ("failed", "cancelled"):
             hint = "rerun makes a new job from it" if job.status == "succeeded" else "it has not ended"
             raise IllegalMove(f"job {job.id} is {job.status}; only failed and cancelled jobs are retried ({hint})")
+        if job.expires_at is not None and job.expires_at <= self.now and not job.lease_token:
+            raise IllegalMove(f"job {job.id} was to be started by {to_rfc3339(job.expires_at)} (expires_at) and never was, so a retry would be"
+                              " cancelled at once; rerun makes a new job from it, without that time")  # fmt: skip
         origin = job.status
         job.status = JobStatus.QUEUED.value
         job.attempts_allowed = job.attempt + job.max_attempts

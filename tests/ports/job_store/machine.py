@@ -243,7 +243,7 @@ class LifeMachine(RuleBasedStateMachine):
         over = [job.id for job in self.model.jobs.values() if job.status in ("failed", "cancelled")]
         job_id = over[-1 - number % len(over)] if number % 2 else self._id(number)
         (answer,) = self.run(self.store.reopen([job_id], "eva", None))
-        assert isinstance(answer, ObservatoryError) != self.model.reopen(job_id)
+        assert isinstance(answer, ObservatoryError) != self.model.reopen(self.bench.now(), job_id)
 
     @precondition(lambda self: self.ids)
     @rule(number=st.integers(0, 9))

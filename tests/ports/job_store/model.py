@@ -177,9 +177,11 @@ class Model:
             self._end(job, "cancelled", now)
         return True
 
-    def reopen(self, job_id: str) -> bool:
+    def reopen(self, now: int, job_id: str) -> bool:
         job = self.jobs.get(job_id)
         if job is None or job.status not in ("failed", "cancelled"):
+            return False
+        if job.expires_at is not None and job.expires_at <= now and not job.token:
             return False
         if job.unique_key is not None and any(
             (other.type, other.unique_key) == (job.type, job.unique_key) and other.status not in ENDED for other in self.jobs.values()

@@ -198,6 +198,29 @@ class Time:
         assert await states(store, queued, scheduled, waiting) == ["cancelled"] * 3
         assert (await last_event(store, queued)).data["cause"] == "expired"
 
+    @pytest.mark.parametrize("how", ["expired", "cancelled before"])
+    async def test_what_was_never_started_and_is_past_its_time_is_not_retried_in_vain(self, laboratory: Laboratory, store: JobStore, how: str) -> None:
+        job_id = await one(store, expires_at=store.now() + 10 * SECOND)
+        if how == "cancelled before":
+            await store.cancel([job_id], "anna", None)
+            (early,) = await store.reopen([job_id], "anna", None)  # its time is still to come
+            assert isinstance(early, Job) and early.status == "queued"
+            await store.cancel([job_id], "anna", None)
+        laboratory.pass_seconds(11)
+        await store.tick()
+        before = await whole_feed(store)
+        (refused,) = await store.reopen([job_id], "anna", None)
+        assert isinstance(refused, IllegalMove) and "expires_at" in str(refused) and "rerun" in str(refused)
+        assert await states(store, job_id) == ["cancelled"] and await whole_feed(store) == before
+
+    async def test_what_was_started_in_time_is_retried_after_it(self, laboratory: Laboratory, store: JobStore) -> None:
+        job = await running(store, expires_at=store.now() + 10 * SECOND)
+        await ended(store, job, "permanent")
+        laboratory.pass_seconds(11)
+        (again,) = await store.reopen([job.id], "anna", None)
+        assert isinstance(again, Job) and again.status == "queued"
+        assert (await store.tick()).expired == 0 and await states(store, job.id) == ["queued"]
+
     @pytest.mark.parametrize("after", ["running", "released", "snoozed", "failed"])
     async def test_expiry_has_no_effect_after_a_claim(self, laboratory: Laboratory, store: JobStore, after: str) -> None:
         job = await running(store, expires_at=store.now() + 10 * SECOND)
