@@ -234,7 +234,7 @@ def with_colour_checked(state: State, colour: str) -> State:
     """The state that says so where OBSERVATORY_COLOUR is none of the colours."""
     if colour in ("", *BRAND_COLOURS):
         return state
-    return state.said(f"OBSERVATORY_COLOUR is {colour!r}, which is no colour here: {', '.join(BRAND_COLOURS)}.", "warn", 10.0)
+    return state.said(f"OBSERVATORY_COLOUR: no {colour!r}, but {', '.join(BRAND_COLOURS)}.", "warn", 10.0)
 
 
 def known_contexts() -> tuple[tuple[str, str], ...]:

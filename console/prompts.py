@@ -145,8 +145,8 @@ def _job(state: State, given: str) -> Outcome:
     if len(found) == 1:
         return state.opened(View("job", found.pop())), ()
     if found:
-        return state.said(f"{len(found)} jobs that were seen here end in {given}; give more of the id.", "warn"), ()
-    return state.said(f"No job that was seen here ends in {given}; a whole id finds any (lists show it below).", "warn", 10.0), ()
+        return state.said(f"{len(found)} jobs seen here end in {given}; give more of the id.", "warn"), ()
+    return state.said(f"No job seen here ends in {given}; a whole id finds any job.", "warn", 10.0), ()
 
 
 def _seen_jobs(state: State) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """One contract: its fields, its schema, its versions; and what a changed schema would refuse of what there is."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -101,12 +101,17 @@ def _kind(field: Mapping[str, Any], root: Mapping[str, Any], depth: int = 0) -> 
         return " | ".join(value if isinstance(value, str) else text.short(value) for value in field.get("enum") or [field.get("const")])
     branches = [] if "type" in field or depth > DEEPEST else _branches(field, root)
     if branches:
-        return " or ".join(dict.fromkeys(_kind(branch, root, depth + 1) for branch in branches))
+        return _or(_kind(branch, root, depth + 1) for branch in branches)
     kinds = types_of(field)
     items = resolved(field.get("items"), root)
     if "array" in kinds and items and depth <= DEEPEST:
-        return " or ".join([f"list of {_kind(items, root, depth + 1)}", *sorted(kinds - {"array"})])
-    return " or ".join(sorted("list" if kind == "array" else kind for kind in kinds)) or "anything"
+        return _or([f"list of {_kind(items, root, depth + 1)}", *sorted(kinds - {"array"})])
+    return _or(sorted("list" if kind == "array" else kind for kind in kinds)) or "anything"
+
+
+def _or(kinds: Iterable[str]) -> str:
+    """Each once, null the last."""
+    return " or ".join(sorted(dict.fromkeys(kinds), key=lambda kind: kind == "null"))
 
 
 def _branches(field: Mapping[str, Any], root: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -196,10 +196,12 @@ def _value(area: Area, y: int, entry: Field, form: Form, here: bool, room: int) 
     elif entry.kind != "group":
         typed = typed if here else replace(typed, caret=0)
         said, caret = replace(typed, text="*" * len(typed.text)).shown(room) if entry.is_secret or entry.path in form.hidden else typed.shown(room)
-        shown = said or ("(the empty text)" if entry.path in form.blank else "" if here else text.fit(text.clean(_default(entry)), room))
+        shown = said or ("(the empty text)" if entry.path in form.blank else "")
+        if not shown and not here and entry.path not in form.hidden:
+            shown = text.fit(text.clean(_default(entry)), room)
         area.put(NAMES, y, text.pad(shown, room), "input@field" if here else "" if said else "dim", room)
         if here:
-            area.put(NAMES + caret, y, _under_caret(said, caret), "caret", room - caret)
+            area.put(NAMES + caret, y, _under_caret(shown, caret), "caret", room - caret)
 
 
 def _under_caret(said: str, column: int) -> str:

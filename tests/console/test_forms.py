@@ -113,6 +113,7 @@ def test_an_empty_item_of_a_list_is_a_fault_unless_the_empty_text_is_meant() -> 
     state = scene("form", subject="demo.everything").change(local=Form.of([Section("payload", "Payload", text)], {"payload": {"items": ["it1"]}}))
     state = press(state, "+", "down", "down", "ctrl-t", "down", "ctrl-t")
     assert "(the empty text)" in frame(state)
+    assert "(the empty text)" in frame(state).split("word")[1]  # whole under the caret, too
     assert state.view.local.document("payload") == ({"items": ["it1", ""], "word": ""}, {})
     assert state.view.local.press("ctrl-t").document("payload")[0] == {"items": ["it1", ""]}
     assert press(state, "up", "ctrl-d").view.local.document("payload")[0] == {"items": ["it1"], "word": ""}

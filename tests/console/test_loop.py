@@ -9,6 +9,7 @@ from console.state import State, View
 from console.wants import STATS
 from tests.console.scenes import NOW
 from tests.console.scenes import STATS as FIGURES
+from tests.console.test_command_line import console
 from tests.support.waiting import free_port
 
 
@@ -76,3 +77,8 @@ def test_a_colour_that_is_none_is_said_with_those_that_there_are() -> None:
     state = with_colour_checked(State("http://127.0.0.1:1"), "purple")
     assert state.note is not None and "'purple'" in state.note.text and "magenta" in state.note.text
     assert with_colour_checked(State("http://127.0.0.1:1"), "red").note is None
+
+
+def test_a_frame_of_a_screen_that_is_none_names_the_screens() -> None:
+    done = console(f"http://127.0.0.1:{free_port()}", "--once", "nosuch")
+    assert done.returncode == 2 and "dead-letters, queues" in done.stderr and "Tab" not in done.stderr
