@@ -8,6 +8,7 @@ from console.messages import Want
 from console.moving import goto
 from console.screens.jobs import age_of
 from console.screens.listing import Column, Listing, Row
+from console.screens.page import wrapped
 from console.screens.screen import Outcome
 from console.state import State, View
 from console.wants import ALERTS
@@ -46,7 +47,9 @@ class Alerts(Listing):
     def above(self, area: Area, state: State, view: View) -> None:
         """What to do about the selected one."""
         row = self.selected(state) if state.view is view else None
-        area.put(1, 0, str(row.get("mend") or "") if row is not None else "", "accent")
+        mend = text.clean(str(row.get("mend") or "")) if row is not None else ""
+        for line, spans in enumerate(wrapped(mend, area.columns - 2, "accent")):
+            area.spans(1, line, spans)
 
     def open(self, state: State, row: Row) -> Outcome | None:
         return lead(state, str(row.get("evidence") or "")), ()

@@ -14,6 +14,7 @@ from console.state import State
 from console.update import update, wants
 from console.wants import ALERTS
 from tests.console.frames import CHECKED
+from tests.console.scenes import ALERTS as RAISED
 from tests.console.scenes import BULK, DOCUMENTS, EVENTS, JOBS, LETTER, NOW, QUEUES, STATS, WALL, command, job, press, scene, send, typed
 from tests.console.scenes import CONTRACTS as KINDS
 
@@ -319,6 +320,12 @@ def test_a_long_text_of_the_selected_row_goes_on_over_the_lines_below_the_table(
     failed = job(3, "failed", error={"type": "ValueError", "message": message, "traceback": None})
     shown = frame(jobs_read(scene("jobs", 80, 24), [failed]))
     assert f"ValueError: {message}" in " ".join(" ".join(line.split()) for line in shown.split("\n")[-5:-1])
+
+
+def test_what_to_do_about_an_alert_is_told_whole_on_a_small_terminal() -> None:
+    mend = "Look at the errors of this type, mend the cause of them, and retry all that failed once the cause is gone."
+    state = send(press(scene("dashboard", 80, 24), "A"), Received(ALERTS, {"items": [{**RAISED[0], "mend": mend}]}, NOW))
+    assert mend in " ".join(frame(state).split())
 
 
 def test_a_fault_of_a_filter_is_told_whole_on_a_small_terminal() -> None:
