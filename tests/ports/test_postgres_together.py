@@ -20,7 +20,7 @@ from functions.stores.backends.postgres_job_store import PostgresJobStore
 from functions.stores.job_store import JobStore, Submitted
 from tests.ports.job_store.random_life import RandomLives
 from tests.ports.job_store.soundness import assert_sound
-from tests.ports.job_store.steps import claimed, ended, ending, one, request, running, submitted, told, whole_feed
+from tests.ports.job_store.steps import all_taken, claimed, ended, ending, one, request, running, submitted, told, whole_feed
 from tests.support.checker import check
 from tests.support.stores import SteppedClock
 
@@ -274,6 +274,49 @@ async def test_a_child_that_comes_while_its_parent_ends_is_neither_forgotten_nor
         child, _ = await asyncio.gather(one(pair[1], depends_on=[parent.id]), ended(pair[0], parent))
         assert (await pair[0].job(child)).status == "queued"
         await ended(pair[1], (await claimed(pair[1]))[0])
+
+
+@pytest.mark.parametrize("known_by", ["key", "unique_key"])
+async def test_a_child_of_an_item_that_is_known_already_sees_its_end(pair: tuple[JobStore, JobStore], known_by: str) -> None:
+    children = []
+    for turn in range(60):
+        wish = request(keys=(f"key:{turn}",), fingerprint=b"x") if known_by == "key" else request(unique_key=f"only-{turn}")
+        (parent,) = await submitted(pair[0], wish)
+        (job,) = await claimed(pair[0])
+        assert job.id == parent
+
+        async def end(job: Job = job) -> None:
+            await asyncio.sleep(random.random() * 0.006)
+            await ended(pair[0], job)
+
+        answers, _ = await asyncio.gather(pair[1].submit([wish, request(depends_on=["#0"])]), end())
+        first, child = all_taken(answers)
+        if first.created:  # the unique key was free again
+            (job,) = await claimed(pair[0])
+            assert job.id == first.id
+            await ended(pair[0], job)
+        children.append(child.id)
+        (job,) = await claimed(pair[0])
+        assert job.id == child.id
+        await ended(pair[0], job)
+    assert set((await pair[0].statuses(children)).values()) == {"succeeded"}
+
+
+@pytest.mark.parametrize("known_by", ["key", "unique_key"])
+async def test_a_known_parent_does_not_end_before_its_child_is_there(opened: Open, postgres_url: str, known_by: str) -> None:
+    store = await opened(lock=0.3)
+    await store.declare_queues(QUEUES)
+    wish = request(keys=("key:a",), fingerprint=b"x") if known_by == "key" else request(unique_key="only")
+    parent = (await submitted(store, wish))[0]
+    (job,) = await claimed(store)
+    async with await psycopg.AsyncConnection.connect(postgres_url) as callers:
+        known, child = all_taken(await submit_within(callers, [wish, request(depends_on=["#0"])], validate_event))
+        assert (known.id, known.created) == (parent, False)
+        with pytest.raises(StoreUnavailable):
+            await ended(store, job)
+        await callers.commit()
+    await ended(store, job)
+    assert await told(store, child.id) == ["accepted", "queued"]
 
 
 async def test_ticks_of_two_processes_do_everything_once(pair: tuple[JobStore, JobStore]) -> None:

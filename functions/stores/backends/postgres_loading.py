@@ -152,9 +152,11 @@ async def _load_what_follows(
     transaction: Transaction, needs: cmd.Needs, unit: cmd.Unit, families: Families, claiming: Claiming
 ) -> None:
     questions = Questions()
-    holders = {job_id for job_id, _ in unit.keys.values()} - {job_id for _, job_id, _ in needs.keys} - unit.jobs.keys()
-    if holders:
-        questions.add(lambda rows: _adopt(unit, rows), "read_jobs", ids=uuids(holders))
+    holders = {job_id for job_id, _ in unit.keys.values()} - {job_id for _, job_id, _ in needs.keys}
+    if parents := _known_parents(needs, unit, holders):
+        questions.add(lambda rows: _look_again(unit, parents, rows), "look_at_jobs", ids=uuids(parents))
+    if unread := holders - unit.jobs.keys() - parents:
+        questions.add(lambda rows: _adopt(unit, rows), "read_jobs", ids=uuids(unread))
     again = {(job.type, job.unique_key) for job in unit.jobs.values() if job.unique_key is not None and job.finished_at is not None}
     if missing := again - needs.uniques:  # for those that somebody may want to reopen
         _ask_for_uniques(questions, missing, unit)
@@ -168,6 +170,23 @@ async def _load_what_follows(
     await questions.ask(transaction)
     claiming.spend(transaction)
     await _load_late_children(transaction, unit, families)
+
+
+def _known_parents(needs: cmd.Needs, unit: cmd.Unit, holders: set[str]) -> set[str]:
+    """Jobs that are there already, stand for an item of a batch that others wait for, and are not locked yet."""
+    by_key = {unit.keys[key][0] for key in needs.parent_keys} & holders
+    by_unique_key = {unit.uniques[pair].id for pair in needs.parent_uniques if pair in unit.uniques}
+    return (by_key | by_unique_key) - needs.ending - needs.job_ids - needs.looked_at
+
+
+def _look_again(unit: cmd.Unit, ids: set[str], rows: Sequence[Any]) -> None:
+    """What was read of these jobs before they were locked is forgotten."""
+    for job_id in ids:
+        unit.jobs.pop(job_id, None)
+    unit.uniques = {pair: job for pair, job in unit.uniques.items() if job.id not in ids}
+    for job in _adopt(unit, rows):
+        if job.unique_key is not None and job.finished_at is None:
+            unit.uniques[job.type, job.unique_key] = job
 
 
 async def _load_late_children(transaction: Transaction, unit: cmd.Unit, families: Families) -> None:

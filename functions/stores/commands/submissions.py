@@ -31,6 +31,16 @@ class Submit(Command):
             if request.parent_id is not None:
                 needs.looked_at.add(request.parent_id)
             needs.looked_at.update(parent for parent in request.depends_on if not parent.startswith("#"))
+            for parent in request.depends_on:
+                if parent.startswith("#") and int(parent[1:]) < len(self.requests):
+                    self._needs_parent(needs, self.requests[int(parent[1:])])
+
+    @staticmethod
+    def _needs_parent(needs: Needs, request: JobRequest) -> None:
+        """An item that others wait for may turn out to be a job that is there already."""
+        needs.parent_keys.update(request.keys)
+        if request.unique_key is not None:
+            needs.parent_uniques.add((request.type, request.unique_key))
 
     def apply(self, unit: Unit) -> list[Submitted | ObservatoryError]:
         results: list[Submitted | ObservatoryError] = []

@@ -30,6 +30,8 @@ class Needs:
     looked_at: set[str] = field(default_factory=set)  # jobs that decide and are not changed; they must not end meanwhile
     keys: list[tuple[str, str, bytes]] = field(default_factory=list)  # key, job id, fingerprint: reserved if free
     uniques: set[tuple[str, str]] = field(default_factory=set)
+    parent_keys: set[str] = field(default_factory=set)  # of `keys`, those whose holders may be parents: they are looked at, too
+    parent_uniques: set[tuple[str, str]] = field(default_factory=set)
     effects: set[tuple[str, str]] = field(default_factory=set)
     claims: dict[str, int] = field(default_factory=dict)  # queue -> how many at most
     passed_over: dict[str, set[str]] = field(default_factory=dict)  # queue -> types that its claims do not want
