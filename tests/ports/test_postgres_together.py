@@ -14,10 +14,13 @@ from contracts.errors import ObservatoryError, StoreUnavailable
 from contracts.event import Event
 from contracts.job import Job
 from contracts.validation import validate_event
+from functions.metrics_engine.service import MetricsEngine
 from functions.stores.backends.postgres_callers_transaction import submit_within
 from functions.stores.backends.postgres_database import PostgresDatabase, Seconds
 from functions.stores.backends.postgres_job_store import PostgresJobStore
-from functions.stores.job_store import JobStore, Submitted
+from functions.stores.backends.postgres_stats_store import PostgresStatsStore
+from functions.stores.job_store import PUBLISH_CURSOR, JobStore, Submitted
+from functions.stores.retention import Retention
 from tests.ports.job_store.random_life import RandomLives
 from tests.ports.job_store.soundness import assert_sound
 from tests.ports.job_store.steps import all_taken, claimed, ended, ending, one, request, running, submitted, told, whole_feed
@@ -317,6 +320,25 @@ async def test_a_known_parent_does_not_end_before_its_child_is_there(opened: Ope
         await callers.commit()
     await ended(store, job)
     assert await told(store, child.id) == ["accepted", "queued"]
+
+
+async def test_a_key_whose_job_is_dropped_while_it_is_asked_for_makes_no_second_job(pair: tuple[JobStore, JobStore], postgres_url: str) -> None:
+    """The submission waits for a parent, after it asked for its keys; retention comes meanwhile."""
+    first, second = pair
+    wish = request(keys=("key:a",), fingerprint=b"x")
+    (known,) = await submitted(first, wish)
+    await ended(first, (await claimed(first))[0])
+    parent = await one(first)
+    await MetricsEngine(first, PostgresStatsStore(first)).catch_up()
+    await first.advance(PUBLISH_CURSOR, await first.head())
+    async with await psycopg.AsyncConnection.connect(postgres_url) as other:
+        await other.execute("SELECT 1 FROM observatory.jobs WHERE id = %s FOR UPDATE", (parent,))
+        asked = asyncio.ensure_future(second.submit([wish, request(depends_on=[parent])]))
+        await asyncio.sleep(0.3)
+        assert (await first.prune(Retention({"succeeded": 0.0}))).jobs == 1
+        await other.rollback()
+        again, _ = all_taken(await asked)
+    assert (again.id, again.status, again.created) == (known, "succeeded", False)
 
 
 async def test_ticks_of_two_processes_do_everything_once(pair: tuple[JobStore, JobStore]) -> None:

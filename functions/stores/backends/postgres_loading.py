@@ -169,6 +169,8 @@ async def _load_what_follows(
         questions.add(lambda rows: setattr(unit, "next_due_at", rows[0][0]), "next_due_at", handled=handled)
     await questions.ask(transaction)
     claiming.spend(transaction)
+    if dropped := holders - unit.jobs.keys() - unit.gone.keys():  # by retention, since their keys were asked for
+        unit.gone.update(await transaction.rows("gone", ids=uuids(dropped)))
     await _load_late_children(transaction, unit, families)
 
 

@@ -163,6 +163,10 @@ ON CONFLICT DO NOTHING;
 SELECT key, job_id, fingerprint, gone.status
 FROM observatory.idempotency LEFT JOIN observatory.gone USING (job_id) WHERE key = ANY (%(keys)s);
 
+-- name: gone
+-- Of jobs that were there when their keys were asked for, and are not any more: how they ended.
+SELECT job_id, status FROM observatory.gone WHERE job_id = ANY (%(ids)s::uuid[]);
+
 -- name: point_keys
 INSERT INTO observatory.idempotency (key, job_id, fingerprint, created_at)
 SELECT key, job_id, decode(fingerprint, 'hex'), %(now)s::bigint
