@@ -19,9 +19,10 @@ from contracts.validation import validate_event
 from functions.stores.backends import postgres_committing
 from functions.stores.backends import postgres_migrations as migrations
 from functions.stores.backends.postgres_callers_transaction import at_once, submit_within
+from functions.stores.backends.postgres_connection import _cut
 from functions.stores.backends.postgres_database import PostgresDatabase, Seconds
 from functions.stores.backends.postgres_job_store import PostgresJobStore
-from functions.stores.backends.postgres_statements import STATEMENTS
+from functions.stores.backends.postgres_statements import STATEMENTS, Call
 from functions.stores.job_store import Submitted
 from tests.ports.job_store.steps import claimed, one, request, running, submitted, told
 from tests.support.checker import check
@@ -277,6 +278,46 @@ async def test_a_submission_whose_answer_was_lost_is_found_out_about(postgres_ur
         await store.tick()
         await store.close()
     assert check(postgres_url) == []
+
+
+_SLOW_COMMITS = """
+    CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(99); RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON observatory.unplaced DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow();
+    SELECT pg_advisory_lock(99)"""
+
+
+async def test_a_commit_that_goes_on_without_its_client_is_waited_for(store: PostgresJobStore, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection is cut at the commit. While the server is at it, nothing is done again; and it ends just as we look."""
+    looks = 0
+    real = store.link.ask
+
+    async def ask(*calls: Call) -> list[Any]:
+        nonlocal looks
+        if len(calls) != 2:
+            return await real(*calls)
+        looks += 1
+        (first,) = await real(calls[0])
+        if looks == 3:
+            await admin.execute("SELECT pg_advisory_unlock(99)")
+            while await (await admin.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", (backend,))).fetchall():
+                await asyncio.sleep(0.01)
+        (second,) = await real(calls[1])
+        return [first, second]
+
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as admin:
+        await admin.execute(_SLOW_COMMITS.encode())
+        try:
+            asked = asyncio.ensure_future(store.submit([request()]))
+            await asyncio.sleep(0.3)
+            backend = store.link.backend
+            monkeypatch.setattr(store.link, "ask", ask)
+            _cut(await store.link.connection())
+            (answer,) = await asyncio.wait_for(asked, 30)
+        finally:
+            await admin.execute("DROP FUNCTION slow() CASCADE")
+    assert isinstance(answer, Submitted) and answer.created
+    assert looks == 3
+    assert sum((await store.counts()).values()) == 1
 
 
 async def test_what_cannot_be_known_is_said_to_be_unknown(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,13 +91,16 @@ class Committing:
             self._clock.learn(asked, elapsed_ns(), micros)
 
     async def _find_out(self, unsure: Unsure) -> Done | None:
-        """What was committed, or None: it surely was not. Raises StoreUnavailable when that cannot be known."""
+        """What was committed, or None: it surely was not. Raises StoreUnavailable when that cannot be known.
+
+        In this order: what a backend that is gone has committed is there to be seen, and one that is not gone may commit yet.
+        """
         end = time.monotonic() + FIND_OUT_SECONDS
         while unsure.events and time.monotonic() < end:
             event = unsure.events[0]
             place = {"stream": event.subject, "sequence": int(event.document["sequence"]), "body": event.canonical().decode()}
             try:
-                found, alive = await self._link.ask(call("find_commit", **place), call("is_backend_alive", pid=unsure.backend))
+                alive, found = await self._link.ask(call("is_backend_alive", pid=unsure.backend), call("find_commit", **place))
             except AWAY:
                 await asyncio.sleep(0.2)
                 continue
