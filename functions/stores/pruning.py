@@ -144,9 +144,11 @@ def counted(plan: Plan[Any]) -> Mapping[tuple[str, str, str], int]:
     return Counter((job.queue, job.type, job.status) for job in plan.jobs)
 
 
-def done(plan: Plan[Any], sequences: Mapping[str, int], cursors: Mapping[str, int]) -> Pruned | None:
-    """What the plan drops; None, and it must not, when meanwhile one of its jobs was reopened, or a reader that begins anew was set back:
-    by the jobs' sequences and the readers' cursors as they are now."""
-    if any(sequences.get(job.id) != job.sequence for job in plan.jobs) or plan.position > slowest_reader(cursors):
+def done(plan: Plan[Any], sequences: Mapping[str, int], told: int, cursors: Mapping[str, int]) -> Pruned | None:
+    """What the plan drops; None, and it must not, when meanwhile one of its jobs was reopened, somebody else dropped some of it, or a reader
+    that begins anew was set back: by the jobs' sequences, how many of `plan.told` are there, and the readers' cursors, as they are now."""
+    if any(sequences.get(job.id) != job.sequence for job in plan.jobs) or told != len(plan.told):
+        return None
+    if plan.position > slowest_reader(cursors):
         return None
     return Pruned(len(plan.jobs), sum(job.sequence for job in plan.jobs) + len(plan.told), len(plan.keys), plan.more, plan.over)

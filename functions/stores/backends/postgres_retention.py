@@ -83,12 +83,15 @@ async def checkpoint(database: PostgresDatabase) -> Checkpoint | None:
 async def drop(transaction: Transaction, plan: Plan, now: int) -> Pruned:
     """Drops what was planned, in the transaction at hand; nothing when it is not so any more, or another process is dropping."""
     ids = sorted(job.id for job in plan.jobs)
-    ((alone,),), sequences, cursors = await transaction.ask(call("try_retention"), call("lock_sequences", ids=ids), call("cursors"))
-    done = pruning.done(plan, dict(sequences), dict(cursors)) if alone else None
-    if done is None:
+    places = packed({"commit_id": event.commit_id, "place": event.place} for event in plan.told)
+    ((alone,),) = await transaction.rows("try_retention")
+    if not alone:
+        return Pruned(more=True, over=plan.over)
+    sequences, ((told,),), cursors = await transaction.ask(call("lock_sequences", ids=ids), call("count_events", places=places), call("cursors"))
+    if (done := pruning.done(plan, dict(sequences), told, dict(cursors))) is None:
         return Pruned(more=True, over=plan.over)
     _remember(transaction, plan, now)
-    await _drop_rows(transaction, plan, ids)
+    await _drop_rows(transaction, plan, ids, places)
     if plan.keys:
         transaction.add("drop_keys", rows=named(("key", "job_id"), sorted(plan.keys)))
     if plan.jobs or plan.told:
@@ -103,11 +106,11 @@ def _remember(transaction: Transaction, plan: Plan, now: int) -> None:
     transaction.add("forget_gone", before=oldest)
 
 
-async def _drop_rows(transaction: Transaction, plan: Plan, ids: list[str]) -> None:
+async def _drop_rows(transaction: Transaction, plan: Plan, ids: list[str], places: str) -> None:
     for name in ("drop_attempts", "drop_effects", "drop_edges_down", "drop_edges_up", "drop_jobs"):
         transaction.add(name, ids=ids)
     if plan.told:
-        transaction.add("drop_events", places=packed({"commit_id": event.commit_id, "place": event.place} for event in plan.told))
+        transaction.add("drop_events", places=places)
     rows = await transaction.rows("drop_streams", streams=[f"job/{job_id}" for job_id in ids])
     transaction.add("drop_places", commits=sorted({row[0] for row in rows} | {event.commit_id for event in plan.told}))
 

@@ -11,7 +11,7 @@ import orjson
 
 from contracts.statistics import ALL_TIME
 from functions.stores import pruning
-from functions.stores.backends.sqlite_database import write_rows
+from functions.stores.backends.sqlite_database import one, write_rows
 from functions.stores.backends.sqlite_state import WriterState
 from functions.stores.backends.sqlite_tables import CHECKPOINT, add_delta, read_delta
 from functions.stores.pruning import OF_SCHEDULES, TOLD_TYPES, WALK, Ended, Walk
@@ -109,12 +109,13 @@ def drop(connection: sqlite3.Connection, state: WriterState, plan: Plan, now: in
     ids = orjson.dumps([job.id for job in plan.jobs]).decode()
     sequences = dict(connection.execute("SELECT id, sequence FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (ids,)).fetchall())
     cursors = dict(connection.execute("SELECT name, position FROM cursors").fetchall())
-    if (done := pruning.done(plan, sequences, cursors)) is None:
+    told = orjson.dumps([event.position for event in plan.told]).decode()
+    still = one(connection, "SELECT count(*) FROM events WHERE position IN (SELECT value FROM json_each(?))", (told,))
+    if (done := pruning.done(plan, sequences, still, cursors)) is None:
         return Pruned(more=True, over=plan.over)
     _remember(connection, plan, now)
     _drop_jobs(connection, ids)
     connection.executemany("DELETE FROM idempotency WHERE key = ? AND job_id = ?", plan.keys)  # not one that a new job has taken
-    told = orjson.dumps([event.position for event in plan.told]).decode()
     connection.execute("DELETE FROM events WHERE position IN (SELECT value FROM json_each(?))", (told,))
     _count_down(connection, state, plan)
     if plan.jobs or plan.told:

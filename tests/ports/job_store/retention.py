@@ -12,7 +12,7 @@ from functions.stores import pruning
 from functions.stores.backends import postgres_retention
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
-from functions.stores.job_store import PUBLISH_CURSOR, STATISTICS_CURSOR, JobStore
+from functions.stores.job_store import PUBLISH_CURSOR, STATISTICS_CURSOR, JobStore, Refusal
 from functions.stores.retention import DAY_MICROS, Pruned, Retention
 from tests.ports.job_store.alerts import judging
 from tests.ports.job_store.steps import Laboratory, claimed, ended, failed, request, run, submitted, whole_feed
@@ -224,6 +224,34 @@ class Retaining:
         await prune(store, Retention(others_micros=5_000_000))
         assert await store.events_of("alert/failure-rate/demo.fail-0") == []
         assert (await store.judge_alerts(judging(0.2))).told == []  # it is still raised
+
+    async def test_what_two_sweeps_planned_goes_and_is_counted_once(self, store: JobStore, laboratory: Laboratory) -> None:
+        """Each looked before the other dropped: of jobs, and of what was told beside them."""
+        await store.record_refusals([Refusal("demo.noop", "contract-violation", "no")] * 3)
+        laboratory.pass_seconds(120)
+        await store.tick()
+        await submitted(store, request())
+        await run(store)
+        await submitted(store, request())
+        laboratory.pass_seconds(40 * 86_400)
+        whole = fold(await whole_feed(store))
+        await read_on(store)
+        for keep, dropped in (
+            (Retention(others_micros=DAY_MICROS), Pruned(0, 1, more=True)),
+            (ALL, Pruned(1, 4)),
+        ):
+            first: list[Pruned] = []
+
+            async def sweep(keep: Retention = keep, first: list[Pruned] = first) -> None:
+                first.append(await store.prune(keep))
+
+            second = await prune_around(store, sweep, keep)
+            assert (first[0].jobs, first[0].events) == (dropped.jobs, dropped.events)
+            assert second == Pruned(more=True)
+            checkpoint = await store.checkpoint()
+            assert checkpoint is not None
+            assert merge(checkpoint.sums, fold(await whole_feed(store))).as_json() == whole.as_json()
+        assert checkpoint.jobs == 1
 
     async def test_an_empty_store_has_nothing_to_drop(self, store: JobStore) -> None:
         assert await store.prune(ALL) == Pruned()

@@ -51,6 +51,10 @@ ON CONFLICT (name) DO UPDATE SET position = excluded.position WHERE c.position >
 -- name: lock_sequences
 SELECT id, sequence FROM observatory.jobs WHERE id = ANY (%(ids)s::uuid[]) ORDER BY id FOR UPDATE;
 
+-- name: count_events
+SELECT count(*) FROM json_to_recordset(%(places)s::json) AS r(commit_id bigint, place integer)
+    JOIN observatory.events AS e ON e.commit_id = r.commit_id AND e.place = r.place;
+
 -- name: remember_gone
 INSERT INTO observatory.gone (job_id, status, finished_at)
 SELECT job_id, status, finished_at FROM json_to_recordset(%(rows)s::json) AS r(job_id uuid, status text, finished_at bigint)
