@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -91,7 +90,7 @@ class DeadLetterKeeper:
         """
         asked = self._store.now() if since is None else since
         await self._store.dead_letter(letter_id)
-        async with holding(self._store, f"deadletter/{letter_id}", operation or str(uuid.uuid4())) as hold:
+        async with holding(self._store, f"deadletter/{letter_id}", operation) as hold:
             if hold is None:
                 raise Conflict(f"dead letter {letter_id} is being replayed by somebody else; look in a moment what came of it")
             return await self._replay(await self._store.dead_letter(letter_id), asked, actor, reason, edited, operation)

@@ -20,7 +20,7 @@ async def put_schedule(gateway: Gateway, request: Request, name: str) -> Respons
     require_json(request)
     document = strict_json.loads(await read_body(request))
     schedule, outcome = await gateway.schedules.put(name, document, actor_of(request))
-    shown = gateway.redactor.schedule(schedule.as_json())
+    (shown,) = await gateway.redactor.schedules([schedule.as_json()])
     return json_response({**shown, "outcome": outcome}, 201 if outcome == "created" else 200, {"location": url(name)})
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from contracts.event import Event
 from contracts.log_fields import about
 from contracts.statistics import fold, merge
+from functions.runtime.redaction import Redact
 from functions.stores.event_log import EVENT_LOG_CURSOR, EventLog
 from functions.stores.job_store import STATISTICS_CURSOR, JobStore
 from functions.stores.stats_store import StatsStore
@@ -104,7 +105,7 @@ class History:
 
     name, what, elsewhere, gather_seconds = EVENT_LOG_CURSOR, "the event log", True, 0.25
 
-    def __init__(self, feed: JobStore, event_log: EventLog, redact: Callable[[Event], Event]) -> None:
+    def __init__(self, feed: JobStore, event_log: EventLog, redact: Redact) -> None:
         self._feed, self._event_log, self._redact = feed, event_log, redact
         self._gap = 0  # up to where the event log is known to have a gap
 
@@ -131,4 +132,4 @@ class History:
         return await self._feed.dropped() <= max(after, self._gap)
 
     async def take(self, events: Sequence[Event], after: int, upto: int) -> bool:
-        return await self._event_log.insert_batch([self._redact(event) for event in events], after, upto)
+        return await self._event_log.insert_batch(await self._redact(events), after, upto)

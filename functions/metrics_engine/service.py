@@ -10,7 +10,7 @@ and the scheduler rings for whoever is behind. Answered 503, each event of an ou
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from contracts.errors import MalformedEvent, ObservatoryError, Passing
 from contracts.event import Event
@@ -18,6 +18,7 @@ from contracts.event_types import EVENT_TYPES, TICK_TYPE
 from functions.metrics_engine.follower import Away, Follower
 from functions.metrics_engine.readers import History, Reader, Statistics
 from functions.runtime.dead_letters import STRUCTURED, Consumer
+from functions.runtime.redaction import Redact, nothing_hidden
 from functions.stores.event_log import EVENT_LOG_CURSOR, EventLog
 from functions.stores.job_store import JobStore
 from functions.stores.stats_store import StatsStore
@@ -30,14 +31,14 @@ class MetricsEngine(Consumer):
     """`event_log`, where it is a store of its own, gets a copy of each event as `redact` gives it."""
 
     def __init__(
-        self, feed: JobStore, stats: StatsStore, event_log: EventLog | None = None, redact: Callable[[Event], Event] | None = None
+        self, feed: JobStore, stats: StatsStore, event_log: EventLog | None = None, redact: Redact = nothing_hidden
     ) -> None:
         super().__init__(feed)
         self._feed = feed
         self._statistics = Follower(feed, Statistics(feed, stats))
         self._history: Follower | None = None
         if event_log is not None and event_log.elsewhere:
-            self._history = Follower(feed, History(feed, event_log, redact or (lambda event: event)))
+            self._history = Follower(feed, History(feed, event_log, redact))
         self._followers = [self._statistics, *([self._history] if self._history is not None else [])]
 
     async def ready(self) -> None:

@@ -79,8 +79,7 @@ class ContractCenter:
         gathered, cursor = _Gathered(last), None
         while gathered.wants_more:
             page = await self._store.jobs(where, min(PAGE, last), cursor)
-            for job in page.items:
-                shown = redactor.job(job.as_json())
+            for job, shown in zip(page.items, await redactor.jobs(page.items), strict=True):
                 gathered.add(shown["payload"] if payloads else shown, {"job": job.id, "url": f"/v1/jobs/{job.id}", "at": shown["created_at"]})
             cursor = page.next_cursor
             if cursor is None:
@@ -91,8 +90,8 @@ class ContractCenter:
         gathered, before = _Gathered(last), None
         while gathered.wants_more:
             page = await self._store.find_events([kind.name], None, min(PAGE, last), before)
-            for event in page.items:
-                gathered.add(redactor.event(event).data, _which(event))
+            for event in await redactor.events(page.items):
+                gathered.add(event.data, _which(event))
             if page.next_cursor is None:
                 return gathered.found, True
             before = int(page.next_cursor)

@@ -24,15 +24,16 @@ def check(event: Event | None) -> str:
     return "ok"
 
 
-def shown(letter: DeadLetter, redactor: Redactor) -> dict[str, Any]:
+async def shown(letter: DeadLetter, redactor: Redactor) -> dict[str, Any]:
     """The letter with `headers`, and `event` or, when its bytes are none, `text` (at most 64 KiB).
 
     What may hold a secret is left out, and `hidden` says why.
     """
     event = event_of(letter)
+    redacted = await redactor.events([event] if event is not None else [])  # and it has asked for what it did not know
     document = letter.as_json() | {"headers": letter.headers, "check": check(event), "event": None, "text": None, "hidden": None}
     if event is not None and (not redactor.hides or redactor.understands(event)):
-        return document | {"event": redactor.event(event).document}
+        return document | {"event": redacted[0].document}
     if redactor.hides:
         return document | {"event": None if event is None else event.attributes(), "hidden": HIDDEN}
     return document | {"text": letter.body[:SHOWN_BYTES].decode("utf-8", "replace")}

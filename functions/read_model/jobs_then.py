@@ -4,7 +4,7 @@ So a stream that is resumed, or that begins in the past, gives exactly the event
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from contracts.event import Event
 from contracts.folding import Folded, fold_job, take
 from contracts.job import Job, JobStatus
 from contracts.times import from_rfc3339
+from functions.runtime.redaction import Redact
 from functions.stores.job_store import JobStore
 
 JOBS_HELD = 500
@@ -31,7 +32,7 @@ class JobThen:
 class JobsThen:
     """Folds the jobs of a feed; `redact` hides what may not be seen, so it cannot be searched for either."""
 
-    def __init__(self, store: JobStore, redact: Callable[[Event], Event], *, held: int = JOBS_HELD) -> None:
+    def __init__(self, store: JobStore, redact: Redact, *, held: int = JOBS_HELD) -> None:
         self._store, self._redact, self._most = store, redact, held
         self._folded: OrderedDict[str, Folded] = OrderedDict()
         self._outputs: OrderedDict[str, tuple[int, dict[int, str]]] = OrderedDict()
@@ -51,7 +52,7 @@ class JobsThen:
 
     async def _fold(self, stream: str, upto: int) -> Folded:
         events = await self._store.events_of(stream, 0, min(upto, LONGEST))
-        return fold_job([self._redact(event).document for event in events])
+        return fold_job([event.document for event in await self._redact(events)])
 
     def _keep(self, stream: str, folded: Folded) -> None:
         """Jobs that go on, each as it was last: who reads the past goes its own way."""

@@ -95,7 +95,7 @@ class ReadModel:
         self.auditor = auditor or Auditor({})
         self._watch = Watch(store, stats, rules)
         self._contracts = ContractCenter(store, stats)
-        self.hub = hub or Hub(store, self._redactor.event, most=streams_max)
+        self.hub = hub or Hub(store, self._redactor.events, most=streams_max)
 
     async def ready(self) -> None:
         await self._store.ping()
@@ -128,12 +128,13 @@ class ReadModel:
         queued = any(job.status == "queued" for job in jobs)
         queues = {queue.name: queue for queue in await self._store.queues()} if queued else {}
         now = self._store.now()
-        return [self._redactor.job(job.as_json()) | {"why_waiting": why_waiting(job, queues, now, open_parents)} for job in jobs]
+        shown = await self._redactor.jobs(jobs)
+        return [document | {"why_waiting": why_waiting(job, queues, now, open_parents)} for job, document in zip(jobs, shown, strict=True)]
 
     async def events_of(self, job_id: str, after_sequence: int, limit: int) -> Document:
         """A job's timeline in order; of a job that was dropped from the event log. Raises JobNotFound."""
         found = await self._history.timeline(job_id, after_sequence, limit + 1)
-        return self._list(self._redacted(found[:limit]), found[limit - 1].document["sequence"] if len(found) > limit else None)
+        return self._list(await self._redacted(found[:limit]), found[limit - 1].document["sequence"] if len(found) > limit else None)
 
     async def attempts(self, job_id: str) -> Document:
         """Raises JobNotFound."""
@@ -158,10 +159,10 @@ class ReadModel:
     async def events(self, types: Sequence[str], stream: str | None, limit: int, before: int | None) -> Document:
         """Newest first below a position; `next_cursor` is the position to go on below. From `complete_from` on nothing is missing."""
         past = await self._history.events(types, stream, limit, before)
-        return self._list(self._redacted(past.items), past.next_cursor) | {"complete_from": past.complete_from}
+        return self._list(await self._redacted(past.items), past.next_cursor) | {"complete_from": past.complete_from}
 
-    def _redacted(self, events: Sequence[Event]) -> list[Document]:
-        return [self._redactor.event(event).document for event in events]
+    async def _redacted(self, events: Sequence[Event]) -> list[Document]:
+        return [event.document for event in await self._redactor.events(events)]
 
     # ---- statistics -------------------------------------------------------------------------------------------
 
@@ -250,8 +251,9 @@ class ReadModel:
     async def _shown_schedules(self, schedules: Sequence[Schedule]) -> list[Document]:
         last = [schedule.last_job_id for schedule in schedules if schedule.last_job_id is not None]
         states = await self._store.statuses(last) if last else {}
+        shown = await self._redactor.schedules([schedule.as_json() for schedule in schedules])
         return [
-            self._redactor.schedule(schedule.as_json()) | {"last_job_status": states.get(schedule.last_job_id or "")} for schedule in schedules
+            document | {"last_job_status": states.get(schedule.last_job_id or "")} for schedule, document in zip(schedules, shown, strict=True)
         ]
 
     async def alerts(self) -> Document:
@@ -297,7 +299,7 @@ class ReadModel:
 
     async def dead_letter(self, letter_id: str) -> Document:
         """With headers and what was kept, as far as it may be shown. Raises NotFound."""
-        return dead_letter_view.shown(await self._store.dead_letter(letter_id), self._redactor)
+        return await dead_letter_view.shown(await self._store.dead_letter(letter_id), self._redactor)
 
     async def functions(self) -> Document:
         """Each function with its instances that live, its pods (on a cluster), and how its last cold starts went."""

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import orjson
 
@@ -20,6 +20,7 @@ from contracts.log_fields import about
 from contracts.query import Query
 from functions.read_model.frames import EVERYTHING, HELD_EVENTS, Frame, Held, Wanted, frame_of
 from functions.read_model.jobs_then import JobsThen
+from functions.runtime.redaction import Redact
 from functions.stores.job_store import JobStore
 
 log = logging.getLogger("observatory.stream")
@@ -41,7 +42,7 @@ class Hub:
     def __init__(
         self,
         store: JobStore,
-        redact: Callable[[Event], Event],
+        redact: Redact,
         *,
         most: int = 500,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
@@ -113,7 +114,7 @@ class Hub:
                     await self._wake.wait()
             self._wake.clear()
             try:
-                events = self._take_arrived(held.last) or await self._store.feed(held.last, READ)
+                events = await self._redact(self._take_arrived(held.last) or await self._store.feed(held.last, READ))
             except Passing as error:
                 log.warning("the live streams wait: %s", error, extra=about("stream.waiting"))
                 continue
@@ -121,7 +122,7 @@ class Hub:
                 log.exception("the live streams wait", extra=about("stream.waiting"))
                 continue
             if events:
-                held.add([frame_of(self._redact(event)) for event in events])
+                held.add([frame_of(event) for event in events])
                 await self._tell(self.watchers * SPREAD_SECONDS)
                 if len(events) >= READ:
                     self._wake.set()
@@ -191,8 +192,8 @@ class Hub:
 
     async def _older(self, position: int) -> list[Frame]:
         async with self._reading:
-            events = await self._store.feed(position, READ_OLDER)
-        return [frame_of(self._redact(event)) for event in events]
+            events = await self._redact(await self._store.feed(position, READ_OLDER))
+        return [frame_of(event) for event in events]
 
     async def _hears(self, news: asyncio.Event) -> bool:
         try:

@@ -9,6 +9,7 @@ from contracts.event_types import JOB_QUEUED
 from contracts.log_fields import about
 from contracts.query import query_of
 from eventing.publisher import Publisher
+from functions.runtime.redaction import Redact
 from functions.stores.job_store import PUBLISH_CURSOR, JobStore
 
 log = logging.getLogger("observatory.scheduler")
@@ -18,7 +19,7 @@ RINGS = 4  # of a queue, a tick: enough to wake its processor and to let it grow
 class PublishedBell:
     """Rings by publishing events again that were published before: doorbells, which change nothing by themselves."""
 
-    def __init__(self, store: JobStore, publisher: Publisher, redact: Callable[[Event], Event], nudge_relay: Callable[[], None]) -> None:
+    def __init__(self, store: JobStore, publisher: Publisher, redact: Redact, nudge_relay: Callable[[], None]) -> None:
         self._store, self._publisher, self._redact, self._nudge_relay = store, publisher, redact, nudge_relay
 
     def ring_relay(self) -> None:
@@ -45,7 +46,7 @@ class PublishedBell:
         if not events:
             return
         try:
-            await self._publisher.publish([self._redact(event) for event in events])
+            await self._publisher.publish(await self._redact(events))
         except Passing as error:  # the next tick rings again
             log.warning("nobody can be rung: %s", error, extra=about("bell.waiting"))
 

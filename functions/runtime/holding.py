@@ -7,6 +7,7 @@ own clock before it begins anything more; what it was in the middle of is done t
 import asyncio
 import contextlib
 import time
+import uuid
 from collections.abc import AsyncIterator
 
 from contracts.errors import ObservatoryError
@@ -49,9 +50,9 @@ class Hold:
 
 
 @contextlib.asynccontextmanager
-async def holding(store: JobStore, name: str, holder: str, seconds: float = HELD_SECONDS) -> AsyncIterator[Hold | None]:
-    """The lease, renewed meanwhile; None when another has it."""
-    hold = Hold(store, name, holder, seconds)
+async def holding(store: JobStore, name: str, holder: str | None, seconds: float = HELD_SECONDS) -> AsyncIterator[Hold | None]:
+    """The lease, renewed meanwhile; None when another has it. Without a holder's name nobody else can take it up again."""
+    hold = Hold(store, name, holder or str(uuid.uuid4()), seconds)
     if not await hold.take():
         yield None
         return

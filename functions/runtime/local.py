@@ -126,10 +126,10 @@ class LocalSystem:
             **dict.fromkeys(own, self.processor.handle),  # `processor`, and those of queues with a Service of their own on the cluster
             "metrics-engine": self.metrics_engine.handle, "dead-letter": dead_letter.handle,
         }  # fmt: skip
-        redact = (await self.parts.redactor()).event
+        redact = (await self.parts.redactor()).events
 
         async def feed(after: int, limit: int) -> list[Any]:
-            return [redact(event) for event in await self.store.feed(after, limit)]
+            return list(await redact(await self.store.feed(after, limit)))
 
         self.broker = adapters.embedded_broker(triggers, subscribers, feed)
         dead_letter.deliver = self.broker.deliver_alone

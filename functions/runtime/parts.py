@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from contracts.errors import ConfigurationError
@@ -66,15 +67,16 @@ class Parts(Maker):
     async def open_search(self) -> None:
         """Lets jobs be found by what may be seen of them."""
         redactor = await self.redactor()
-        await (await self.job_store()).open_search(redactor.payload, redactor.version)
+        await (await self.job_store()).open_search(redactor.searched(asyncio.get_running_loop()), redactor.version)
 
     @once
     async def redactor(self) -> "Redactor":
         """What hides secrets on every way out of the store."""
         from functions.runtime.redaction import Redactor, secret_schemas
 
-        catalogue = await self.catalogue()
-        return Redactor(catalogue, await (await self.job_store()).remember_secrets(secret_schemas(catalogue)))
+        catalogue, store = await self.catalogue(), await self.job_store()
+        look_up = partial(store.remember_secrets, {}) if self.settings.postgres_url else None  # a data folder has one process at a time
+        return Redactor(catalogue, await store.remember_secrets(secret_schemas(catalogue)), look_up)
 
     @once
     async def stats_store(self) -> "StatsStore":
@@ -171,7 +173,7 @@ class Parts(Maker):
             return None
         from functions.runtime.shared_relay import SharedRelay
 
-        relay = SharedRelay(await self.job_store(), publisher, (await self.redactor()).event)
+        relay = SharedRelay(await self.job_store(), publisher, (await self.redactor()).events)
         await relay.start()
         return relay
 
@@ -192,4 +194,4 @@ class Parts(Maker):
         """A bell that rings by that publisher."""
         from functions.runtime.bells import PublishedBell
 
-        return PublishedBell(await self.job_store(), publisher, (await self.redactor()).event, nudge_relay)
+        return PublishedBell(await self.job_store(), publisher, (await self.redactor()).events, nudge_relay)

@@ -1,17 +1,30 @@
 """Hides what a task's schema marks with `x-secret` on every way out of the store."""
 
+import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from contracts import schema_files, strict_json
 from contracts.catalogue import Catalogue
+from contracts.errors import StoreUnavailable
 from contracts.event import Event
 from contracts.event_types import EVENT_TYPES, JOB_ACCEPTED, JOB_REQUESTED, full_name
+from contracts.job import Job
 from contracts.redaction import REDACTED, has_secrets, redact_by
 
 _TEMPLATES = frozenset(full_name(f"schedule.{change}") for change in ("created", "updated", "deleted", "paused", "resumed"))
 _CARRIERS = frozenset({JOB_ACCEPTED, JOB_REQUESTED, *_TEMPLATES})
+
+Redact = Callable[[Sequence[Event]], Awaitable[Sequence[Event]]]
+"""Events as they may leave the store. Raises StoreUnavailable while that cannot be told."""
+LookUp = Callable[[], Awaitable[Mapping[str, Sequence[Any]]]]
+LOOK_UP_SECONDS = 5.0
+
+
+async def nothing_hidden(events: Sequence[Event]) -> Sequence[Event]:
+    """A Redact for where nothing leaves."""
+    return events
 
 
 def secret_schemas(catalogue: Catalogue) -> dict[str, Any]:
@@ -21,24 +34,82 @@ def secret_schemas(catalogue: Catalogue) -> dict[str, Any]:
 
 class Redactor:
     """Redacts by the schemas of a catalogue, as it stands and as it stood since this was made, and by `earlier` ones, which
-    the tasks of this deployment once had (JobStore's `remember_secrets`): what was once hidden stays so. A payload of a
-    type that none of them knows passes as it is."""
+    the tasks of this deployment once had (JobStore's `remember_secrets`): what was once hidden stays so.
 
-    def __init__(self, catalogue: Catalogue, earlier: Mapping[str, Sequence[Any]] | None = None) -> None:
+    Where other machines may have other tasks, `look_up` asks the store for all that were ever kept, before anything of a type or
+    version goes out that this process does not know: who accepts jobs of a type has kept its secrets first. What nobody ever
+    marked passes as it is."""
+
+    def __init__(self, catalogue: Catalogue, earlier: Mapping[str, Sequence[Any]] | None = None, look_up: LookUp | None = None) -> None:
         self._catalogue = catalogue
         self._generation = -1
         self._secret = {job_type: list(found) for job_type, found in (earlier or {}).items()}
+        self._look_up = look_up
+        self._looked_up: set[tuple[str, int]] = set()
 
     @property
     def _schemas(self) -> dict[str, list[Any]]:
         """The schemas with secrets, by type."""
         if self._generation != self._catalogue.generation:
             self._generation = self._catalogue.generation
-            for job_type, schema in secret_schemas(self._catalogue).items():
-                known = self._secret.setdefault(job_type, [])
-                if schema not in known:
-                    known.append(schema)
+            self._add({job_type: [schema] for job_type, schema in secret_schemas(self._catalogue).items()})
         return self._secret
+
+    def _add(self, found: Mapping[str, Sequence[Any]]) -> None:
+        for job_type, schemas in found.items():
+            known = self._secret.get(job_type, [])
+            self._secret[job_type] = [*known, *(schema for schema in schemas if schema not in known)]  # at once: threads read it
+
+    # ---- what other machines know -----------------------------------------------------------------------------
+
+    async def events(self, events: Sequence[Event]) -> Sequence[Event]:
+        """See Redact."""
+        if self._look_up is not None:
+            await self._learn(_request_of(event) for event in events if event.type in _CARRIERS)
+        return [self.event(event) for event in events]
+
+    async def jobs(self, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+        """Their JSON forms as they may be shown."""
+        documents = [job.as_json() for job in jobs]
+        await self._learn(documents)
+        return [self.job(document) for document in documents]
+
+    async def schedules(self, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The JSON forms of schedules as they may be shown."""
+        await self._learn(document.get("template") for document in documents)
+        return [self.schedule(document) for document in documents]
+
+    def searched(self, loop: asyncio.AbstractEventLoop) -> Callable[[str, Any], Any]:
+        """As `payload`, for the threads that index and search: of a type that is new here they ask once."""
+        asked: set[str] = set()
+
+        def shown(job_type: str, payload: Any) -> Any:
+            if self._look_up is not None and job_type not in asked and not self._knows(job_type):
+                try:
+                    asyncio.run_coroutine_threadsafe(self._learn([{"type": job_type}]), loop).result(LOOK_UP_SECONDS)
+                except TimeoutError:
+                    raise StoreUnavailable from None
+                asked.add(job_type)
+            return self.payload(job_type, payload)
+
+        return shown
+
+    async def _learn(self, requests: Iterable[Any]) -> None:
+        """Asks the store once for a type and version; each time for a request that names no version."""
+        if self._look_up is None:
+            return
+        kinds = {(request["type"], request.get("task_version")) for request in requests
+                 if isinstance(request, dict) and isinstance(request.get("type"), str) and isinstance(request.get("task_version"), int | None)}
+        unknown = {(job_type, version) for job_type, version in kinds if not self._knows_version(job_type, version)}
+        if unknown:
+            self._add(await self._look_up())
+            self._looked_up |= {(job_type, version) for job_type, version in unknown if version is not None}
+
+    def _knows_version(self, job_type: str, version: int | None) -> bool:
+        own = self._catalogue.get(job_type).version if job_type in self._catalogue else None
+        return version is not None and (version == own or (job_type, version) in self._looked_up)
+
+    # ---- what is known here -----------------------------------------------------------------------------------
 
     @property
     def hides(self) -> bool:
@@ -57,7 +128,7 @@ class Redactor:
             return False
         if event.type not in _CARRIERS:
             return True
-        request = event.data.get("template") if event.type in _TEMPLATES and isinstance(event.data, dict) else event.data
+        request = _request_of(event)
         return isinstance(request, dict) and isinstance(request.get("type"), str) and self._knows(request["type"])
 
     def _knows(self, job_type: str) -> bool:
@@ -111,3 +182,8 @@ class Redactor:
         payload = data.get("payload")
         shown = self.payload(data["type"], payload)
         return data if shown is payload else {**data, "payload": shown}
+
+
+def _request_of(event: Event) -> Any:
+    """The job request within an event's data; a schedule's is its template."""
+    return event.data.get("template") if event.type in _TEMPLATES and isinstance(event.data, dict) else event.data

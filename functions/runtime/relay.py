@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from contracts.errors import Passing
 from contracts.event import Event
 from contracts.log_fields import about
 from eventing.publisher import Publisher
+from functions.runtime.redaction import Redact
 from functions.stores import faults
 from functions.stores.job_store import PUBLISH_CURSOR, JobStore
 
@@ -20,7 +21,7 @@ KEPT = 20_000  # commits held in memory while the broker is busy; beyond that th
 class Relay:
     """Takes each commit as it comes; after a gap, a restart or a fault it reads on from the feed, so nothing is skipped."""
 
-    def __init__(self, store: JobStore, publisher: Publisher, redact: Callable[[Event], Event]) -> None:
+    def __init__(self, store: JobStore, publisher: Publisher, redact: Redact) -> None:
         self._store, self._publisher, self._redact = store, publisher, redact
         self._waiting: list[Event] = []
         self._behind = True  # whether the feed holds events that `_waiting` does not
@@ -93,7 +94,7 @@ class Relay:
         events = await self._next(room)
         if not events:
             return False
-        await self._publisher.publish([self._redact(event) for event in events])
+        await self._publisher.publish(await self._redact(events))
         self._sent = events[-1].position
         faults.reach("relayed")
         return True

@@ -3,12 +3,11 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
 
 from contracts.errors import Passing
-from contracts.event import Event
 from contracts.log_fields import about
 from eventing.publisher import Publisher
+from functions.runtime.redaction import Redact
 from functions.stores.job_store import PUBLISH_CURSOR, JobStore
 
 log = logging.getLogger("observatory.relay")
@@ -25,7 +24,7 @@ class SharedRelay:
     While the broker is away nothing waits for it but the events: `is_behind` says so.
     """
 
-    def __init__(self, store: JobStore, publisher: Publisher, redact: Callable[[Event], Event]) -> None:
+    def __init__(self, store: JobStore, publisher: Publisher, redact: Redact) -> None:
         self._store, self._publisher, self._redact = store, publisher, redact
         self._wake, self._room, self._rest = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._rest.set()
@@ -94,7 +93,7 @@ class SharedRelay:
         """From the cursor on; returns the position that it came to."""
         cursor = (await self._store.cursors()).get(PUBLISH_CURSOR, 0)
         while events := await self._store.feed(cursor, min(BATCH, max(self._publisher.room, 1))):
-            await self._publisher.publish([self._redact(event) for event in events])
+            await self._publisher.publish(await self._redact(events))
             cursor = events[-1].position
             await self._confirmed(cursor)
             await self._store.advance(PUBLISH_CURSOR, cursor)

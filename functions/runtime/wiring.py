@@ -103,10 +103,11 @@ class Services(Maker):
     @once
     async def metrics_engine(self) -> "MetricsEngine":
         from functions.metrics_engine.service import MetricsEngine
+        from functions.runtime.redaction import nothing_hidden
 
         parts = self.parts
         event_log = await parts.event_log()
-        redact = (await parts.redactor()).event if event_log.elsewhere else None
+        redact = (await parts.redactor()).events if event_log.elsewhere else nothing_hidden
         engine = MetricsEngine(await parts.job_store(), await parts.stats_store(), event_log, redact)
         engine.hosted = self.hosted
         await engine.attach()

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from contracts.times import from_rfc3339
 from functions.read_model.event_stream import EventStream
 from functions.read_model.frames import HELD_BYTES, Wanted
 from functions.read_model.stream import SLOW_SECONDS, Hub
+from functions.runtime.redaction import nothing_hidden
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.job_store import JobStore
 from tests.ports.job_store.searching import NUMBERED, World, with_ids
@@ -100,7 +101,7 @@ async def test_a_query_picks_the_same_events_live_resumed_and_from_the_past(
 ) -> None:
     world = _worlds.setdefault(id(store), World(store, laboratory))
     where = Query(with_ids(query.root, world.ids))
-    hub = Hub(store, lambda event: event, heartbeat_seconds=0.01)
+    hub = Hub(store, nothing_hidden, heartbeat_seconds=0.01)
     begin = await store.head()
     live = Watcher(hub, begin, where)
     for seed, payload in acts:
@@ -120,10 +121,13 @@ async def test_what_is_hidden_picks_nothing(store: JobStore, laboratory: SqliteL
             return event
         return Event({**event.document, "data": {**event.data, "payload": {"key": "[redacted]"}}})
 
+    async def hiding(events: Sequence[Event]) -> Sequence[Event]:
+        return [hide(event) for event in events]
+
     from contracts.query import parse
     from tests.ports.job_store.steps import one, run
 
-    hub = Hub(store, hide, heartbeat_seconds=0.01)
+    hub = Hub(store, hiding, heartbeat_seconds=0.01)
     begin = await store.head()
     for query in ("s3cr3t", "payload.key:s3cr3t"):
         live = Watcher(hub, begin, parse(query))
@@ -232,7 +236,7 @@ def test_200_streams_have_no_thread_each_and_all_hear(system: System) -> None:
 
 
 async def test_a_hub_that_closes_ends_its_streams_and_takes_no_more(store: SqliteJobStore) -> None:
-    hub = Hub(store, lambda event: event)
+    hub = Hub(store, nothing_hidden)
     stream = hub.watch(None)
     assert await anext(stream)
     await hub.close()

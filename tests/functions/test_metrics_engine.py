@@ -211,7 +211,11 @@ async def test_what_is_no_event_of_the_feed_is_kept_as_a_dead_letter(
 async def test_the_event_log_gets_each_event_redacted_and_its_cursor_follows(jobs: SqliteJobStore, stats: SqliteStatsStore) -> None:
     log = MemoryEventLog()
     await submit(jobs, 3)
-    engine = MetricsEngine(jobs, stats, log, lambda event: changed(event, redacted="yes"))
+
+    async def redacted(events: Sequence[Event]) -> Sequence[Event]:
+        return [changed(event, redacted="yes") for event in events]
+
+    engine = MetricsEngine(jobs, stats, log, redacted)
     await engine.catch_up()
     assert list(log.kept) == list(range(1, await jobs.head() + 1))
     assert all(event.attribute("redacted") == "yes" for event in log.kept.values())

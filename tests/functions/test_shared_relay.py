@@ -56,8 +56,8 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteJobStore]:
         yield opened
 
 
-def same(event: Event) -> Event:
-    return event
+async def same(events: Sequence[Event]) -> Sequence[Event]:
+    return events
 
 
 async def test_every_event_goes_out_in_order_and_the_cursor_follows(store: SqliteJobStore) -> None:

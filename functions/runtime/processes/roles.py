@@ -182,7 +182,7 @@ class SchedulerRole:
         from functions.runtime.processes.duty import Duty
         from functions.runtime.relay import Relay
 
-        redact = (await self._parts.redactor()).event
+        redact = (await self._parts.redactor()).events
         self._broker = await self._parts.broker({})
         relay = Relay(store, self._broker, redact)
         self._parts.keep_bell(await self._parts.bell_of(self._broker, relay.nudge))
