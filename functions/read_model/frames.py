@@ -71,6 +71,11 @@ class Held:
         if len(self._frames) > HELD_EVENTS or self._bytes > HELD_BYTES:
             self._trim()
 
+    def begin_at(self, position: int) -> None:
+        """Anew, for what comes next does not follow on."""
+        self.floor = self.last = position
+        self._frames, self._bytes = [], 0
+
     def _trim(self) -> None:
         """Down to half, so that it is done seldom."""
         count = 0

@@ -114,7 +114,7 @@ class Hub:
                     await self._wake.wait()
             self._wake.clear()
             try:
-                events = await self._redact(self._take_arrived(held.last) or await self._store.feed(held.last, READ))
+                events = await self._redact(self._take_arrived(held.last) or await self._read_on(held))
             except Passing as error:
                 log.warning("the live streams wait: %s", error, extra=about("stream.waiting"))
                 continue
@@ -127,6 +127,14 @@ class Hub:
                 if len(events) >= READ:
                     self._wake.set()
             await asyncio.sleep(0.02)  # what comes within a moment goes out together
+
+    async def _read_on(self, held: Held) -> Sequence[Event]:
+        """What follows in the feed; where retention was faster, what follows after that: each watcher finds the hole by itself."""
+        events = await self._store.feed(held.last, READ)
+        if events and not await self._is_whole(events, held.last):
+            held.begin_at(await self._store.dropped())
+            events = [event for event in events if event.position > held.last]
+        return events
 
     def _take_arrived(self, last: int) -> list[Event]:
         """What the commits told, when it follows on; else nothing, and the feed is read."""
@@ -165,8 +173,10 @@ class Hub:
                         chunk = b": nothing new\nid: %d\n\n" % position
                 elif took > SLOW_SECONDS:
                     return
-                else:
-                    chunk, position = await self._chunk(await self._older(position), wanted, position)
+                elif (frames := await self._older(position)) is not None:
+                    chunk, position = await self._chunk(frames, wanted, position)
+                else:  # retention was faster than this reader
+                    chunk, position = _reset(await self._store.dropped())
                 if chunk:
                     began = time.monotonic()
                     yield chunk
@@ -186,14 +196,21 @@ class Hub:
         dropped = await self._store.dropped()
         if dropped <= after <= head:
             return after, b""
-        position = head if after > head else dropped
-        data = orjson.dumps({"position": position, "reason": "the stream cannot go on from where you were; read anew, and go on from here"})
-        return position, b"id: %d\nevent: reset\ndata: %s\n\n" % (position, data)
+        told, position = _reset(head if after > head else dropped)
+        return position, told
 
-    async def _older(self, position: int) -> list[Frame]:
+    async def _older(self, position: int) -> list[Frame] | None:
+        """What follows a position; None when some of it was dropped."""
         async with self._reading:
-            events = await self._redact(await self._store.feed(position, READ_OLDER))
-        return [frame_of(event) for event in events]
+            events = await self._store.feed(position, READ_OLDER)
+            if not await self._is_whole(events, position):
+                return None
+            shown = await self._redact(events)
+        return [frame_of(event) for event in shown]
+
+    async def _is_whole(self, events: Sequence[Event], after: int) -> bool:
+        """Whether nothing of what was just read past a position was dropped before. Without a hole nobody need ask."""
+        return (bool(events) and events[-1].position - after == len(events)) or await self._store.dropped() <= after
 
     async def _hears(self, news: asyncio.Event) -> bool:
         try:
@@ -225,3 +242,9 @@ class Hub:
             return False
         outputs = await self._jobs.outputs(then) if query.reads_output else ()
         return query.matches(then.job, now=then.now, outputs=outputs)
+
+
+def _reset(position: int) -> tuple[bytes, int]:
+    """What tells a watcher that events are missing, and the position from which it goes on."""
+    data = orjson.dumps({"position": position, "reason": "the stream cannot go on from where you were; read anew, and go on from here"})
+    return b"id: %d\nevent: reset\ndata: %s\n\n" % (position, data), position

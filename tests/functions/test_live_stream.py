@@ -21,10 +21,12 @@ from functions.read_model.frames import HELD_BYTES, Wanted
 from functions.read_model.stream import SLOW_SECONDS, Hub
 from functions.runtime.redaction import nothing_hidden
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
-from functions.stores.job_store import JobStore
+from functions.stores.job_store import PUBLISH_CURSOR, STATISTICS_CURSOR, JobStore
+from functions.stores.retention import Retention
 from tests.ports.job_store.searching import NUMBERED, World, with_ids
 from tests.ports.test_sqlite_job_store import SqliteLaboratory
 from tests.support.queries import payloads, queries
+from tests.support.stores import run_all, submit
 from tests.support.streams import Stream
 from tests.support.system import System
 from tests.support.waiting import wait_until
@@ -113,6 +115,66 @@ async def test_a_query_picks_the_same_events_live_resumed_and_from_the_past(
     middle = max(head - cut, 0)
     assert await Watcher(hub, middle, where).upto(head) == await fitting(store, where, middle)
     await hub.close()
+
+
+def told_of(chunks: list[bytes]) -> tuple[list[int], list[int]]:
+    """The positions of the events that a stream brought, and those from which on it said that it goes on; nothing may come twice."""
+    text = b"".join(chunks)
+    came = [int(found) for found in ID.findall(text)]
+    assert came == sorted(set(came))
+    return came, [int(found) for found in re.findall(rb"^id: (\d+)\nevent: reset", text, re.M)]
+
+
+async def drop_all(store: JobStore) -> int:
+    for cursor in (PUBLISH_CURSOR, STATISTICS_CURSOR):
+        await store.advance(cursor, await store.head())
+    return (await store.prune(Retention({"succeeded": 0}, batch=500))).jobs
+
+
+async def test_a_stream_that_catches_up_while_retention_works_says_what_is_missing(store: SqliteJobStore) -> None:
+    for _ in range(3):
+        await submit(store, 100)
+        await run_all(store)
+    head, hub, chunks = await store.head(), Hub(store, nothing_hidden), []
+    stream = hub.watch(0)
+    async for chunk in stream:
+        chunks.append(chunk)
+        if len(chunks) == 2:
+            assert await drop_all(store) > 200
+        if told_of(chunks)[0][-1:] == [head]:
+            break
+    await stream.aclose()
+    await hub.close()
+    came, resets = told_of(chunks)
+    assert len(resets) == 1
+    missing = set(range(1, head + 1)) - set(came)
+    assert missing
+    assert max(missing) <= resets[0] == await store.dropped()
+    first_gap = min(missing)
+    assert not [position for position in came if first_gap < position <= resets[0]]
+
+
+async def test_watchers_of_a_tail_that_retention_overtook_are_told(store: SqliteJobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the commits are another process's, and the feed is looked at from time to time."""
+    monkeypatch.setattr(Hub, "_committed", lambda hub, events: None)
+    hub = Hub(store, nothing_hidden, poll_seconds=0.3)
+    await submit(store)
+    begin, chunks = await store.head(), []
+    stream = hub.watch(begin)
+    chunks.append(await anext(stream))
+    await submit(store, 5)
+    await run_all(store)
+    await submit(store, 2)
+    assert await drop_all(store) == 6
+    head = await store.head()
+    async with asyncio.timeout(20):
+        while told_of(chunks)[0][-1:] != [head]:
+            chunks.append(await anext(stream))
+    await stream.aclose()
+    await hub.close()
+    came, resets = told_of(chunks)
+    assert resets == [await store.dropped()]
+    assert came == [event.position for event in await store.feed(resets[0], 100)]
 
 
 async def test_what_is_hidden_picks_nothing(store: JobStore, laboratory: SqliteLaboratory) -> None:
