@@ -22,6 +22,7 @@ from contracts.times import MICROSECONDS, from_rfc3339
 from functions.stores.job_store import Tick
 
 REST_SECONDS = 0.05  # between two ticks, unless more is due already: what falls due one by one comes in one transaction
+HELD_UP_SECONDS = 1.0  # before what is due and held by somebody is asked for again, at most; it begins with REST_SECONDS and doubles
 
 log = logging.getLogger("observatory.timer")
 _SCHEDULES = frozenset({SCHEDULE_CREATED, SCHEDULE_UPDATED, SCHEDULE_RESUMED, SCHEDULE_FIRED, SCHEDULE_SKIPPED})
@@ -62,7 +63,7 @@ class Timer:
             self._earlier.set()
 
     async def _run(self) -> None:
-        rested = 0.0
+        rested = pause = 0.0
         while True:
             await self._sleep(rested)
             self._due_at = None
@@ -78,6 +79,9 @@ class Timer:
                     if tick.next_due_at <= self._now():
                         rested = 0.0
                     self.arm(tick.next_due_at)
+                pause = min(max(pause * 2, REST_SECONDS), HELD_UP_SECONDS) if tick.held_up else 0.0
+                if tick.held_up:
+                    self.arm(self._now() + round(pause * MICROSECONDS))
 
     async def _sleep(self, rested: float) -> None:
         """Until something is due, but not before the loop's time `rested`."""

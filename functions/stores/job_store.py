@@ -54,12 +54,13 @@ class Tick:
     more: bool = False
     fired: int = 0  # jobs of schedules
     skipped: int = 0  # due times of schedules that passed without one
+    held_up: bool = False  # something is due that somebody else holds just now; `next_due_at` does not tell of it
 
     def and_then(self, later: "Tick") -> "Tick":
         """Both as one."""
         return Tick(
             self.released + later.released, self.rescued + later.rescued, self.expired + later.expired, later.next_due_at, later.more,
-            self.fired + later.fired, self.skipped + later.skipped,
+            self.fired + later.fired, self.skipped + later.skipped, later.held_up,
         )  # fmt: skip
 
     def due_by(self, at: int | None) -> "Tick":

@@ -124,7 +124,7 @@ PLANS: dict[str, tuple[dict[str, Any], str]] = {
     "expired": ({"now": 50, "limit": 100}, "jobs_expiring"),
     "due": ({"now": 50, "limit": 100}, "jobs_due"),
     "lost": ({"until": 50, "limit": 100}, "jobs_running"),
-    "next_due_at": ({"handled": IDS}, "jobs_due"),
+    "next_due_at": ({"now": 50, "handled": IDS}, "jobs_due"),
     "holders_of_unique_keys": ({"pairs": '[{"type": "demo.noop", "unique_key": "50"}]'}, "jobs_unique_key"),
     "queues": ({}, "jobs_queued"),
     "walk_jobs": ({"after": 500, "limit": 100}, "jobs_number"),

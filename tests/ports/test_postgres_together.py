@@ -13,13 +13,15 @@ import pytest
 from contracts.errors import ObservatoryError, StoreUnavailable
 from contracts.event import Event
 from contracts.job import Job
+from contracts.times import from_rfc3339
 from contracts.validation import validate_event
 from functions.metrics_engine.service import MetricsEngine
+from functions.runtime.timer import Timer
 from functions.stores.backends.postgres_callers_transaction import submit_within
 from functions.stores.backends.postgres_database import PostgresDatabase, Seconds
 from functions.stores.backends.postgres_job_store import PostgresJobStore
 from functions.stores.backends.postgres_stats_store import PostgresStatsStore
-from functions.stores.job_store import PUBLISH_CURSOR, JobStore, Submitted
+from functions.stores.job_store import PUBLISH_CURSOR, JobStore, Submitted, Tick
 from functions.stores.retention import Retention
 from tests.ports.job_store.random_life import RandomLives
 from tests.ports.job_store.soundness import assert_sound
@@ -414,6 +416,35 @@ async def test_what_is_done_together_with_a_held_row_is_done_without_it(opened: 
         await asyncio.sleep(0.5)
         await other.rollback()
         assert await asyncio.wait_for(again, 5) == ["succeeded"]
+
+
+async def test_a_due_job_that_somebody_holds_is_asked_for_again_after_a_pause(opened: Open, postgres_url: str) -> None:
+    """The clock does not spin meanwhile, and what falls due then is not late."""
+    store = await opened()
+    await store.declare_queues(QUEUES)
+    due = store.now() + 1_500_000
+    held, free = await submitted(store, request(run_at=due - 1_300_000), request(run_at=due))
+    ticks: list[Tick] = []
+
+    async def tick() -> Tick:
+        ticks.append(await store.tick())
+        return ticks[-1]
+
+    timer = Timer(tick, store.now, 20.0)
+    store.on_committed(timer.committed)
+    timer.start((await store.tick()).next_due_at)
+    async with await psycopg.AsyncConnection.connect(postgres_url) as other:
+        await other.execute("SELECT 1 FROM observatory.jobs WHERE id = %s FOR UPDATE", (held,))
+        await asyncio.sleep(2.0)
+        assert await store.statuses([held, free]) == {held: "scheduled", free: "queued"}
+        released = (await store.events_of(f"job/{free}"))[-1].document["time"]
+        assert from_rfc3339(released) - due < 500_000
+        assert ticks[-1].held_up and len(ticks) < 20
+        await other.rollback()
+    async with asyncio.timeout(5):
+        while (await store.job(held)).status != "queued":
+            await asyncio.sleep(0.02)
+    await timer.stop()
 
 
 async def test_transactions_that_wait_for_each_other_are_tried_again(pair: tuple[JobStore, JobStore]) -> None:

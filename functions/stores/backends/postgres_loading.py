@@ -166,12 +166,16 @@ async def _load_what_follows(
     claiming.ask_limited(questions)
     if needs.tick:
         handled = uuids(job.id for job in (*unit.due, *unit.lost, *unit.expired))
-        questions.add(lambda rows: setattr(unit, "next_due_at", rows[0][0]), "next_due_at", handled=handled)
+        questions.add(lambda rows: _take_next_due(unit, *rows[0]), "next_due_at", now=unit.now, handled=handled)
     await questions.ask(transaction)
     claiming.spend(transaction)
     if dropped := holders - unit.jobs.keys() - unit.gone.keys():  # by retention, since their keys were asked for
         unit.gone.update(await transaction.rows("gone", ids=uuids(dropped)))
     await _load_late_children(transaction, unit, families)
+
+
+def _take_next_due(unit: cmd.Unit, at: int | None, held_up: bool) -> None:
+    unit.next_due_at, unit.held_up = at, held_up
 
 
 def _known_parents(needs: cmd.Needs, unit: cmd.Unit, holders: set[str]) -> set[str]:

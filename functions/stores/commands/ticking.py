@@ -57,7 +57,7 @@ class TickCommand(Command):
         self._tell_refusals(unit)
         more = self.firings_left or max(len(due), len(lost), len(expired)) >= self.limit
         fired_jobs, skipped = (sum(counts) for counts in zip(*fired, strict=True)) if fired else (0, 0)
-        return Tick(len(due), len(lost), len(expired), self._next_due_at(unit), more, fired_jobs, skipped)
+        return Tick(len(due), len(lost), len(expired), self._next_due_at(unit), more, fired_jobs, skipped, unit.held_up)
 
     def _next_due_at(self, unit: Unit) -> int | None:
         """The next instant with work, the firings that follow this tick's included."""

@@ -65,6 +65,7 @@ class Unit:
     untold_refusals: list[tuple[int, str, str, int]] = field(default_factory=list)  # minute, type, reason, count
     paused: dict[str, bool] = field(default_factory=dict)  # of each queue that is known
     next_due_at: int | None = None
+    held_up: bool = False  # something is due that somebody else holds
     streams: dict[str, int] = field(default_factory=dict)
     schedules: dict[str, Schedule] = field(default_factory=dict)
     due_schedules: list[str] = field(default_factory=list)

@@ -93,12 +93,21 @@ WHERE status = 'running' AND lease_until <= %(until)s
 ORDER BY lease_until LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
 
 -- name: next_due_at
--- The earliest instant at which a tick has work, apart from the jobs that this one has in hand.
+-- Apart from the jobs that this tick has in hand: the earliest instant to come at which a tick has work, and whether there is work
+-- already that somebody else holds.
 SELECT least(
-    (SELECT min(run_at) FROM observatory.jobs WHERE status IN ('scheduled', 'retrying') AND id <> ALL (%(handled)s::uuid[])),
-    (SELECT min(lease_until) FROM observatory.jobs WHERE status = 'running' AND id <> ALL (%(handled)s::uuid[])),
+    (SELECT min(run_at) FROM observatory.jobs
+     WHERE status IN ('scheduled', 'retrying') AND run_at > %(now)s AND id <> ALL (%(handled)s::uuid[])),
+    (SELECT min(lease_until) FROM observatory.jobs WHERE status = 'running' AND lease_until > %(now)s AND id <> ALL (%(handled)s::uuid[])),
     (SELECT min(expires_at) FROM observatory.jobs
-     WHERE expires_at IS NOT NULL AND lease_token = 0 AND status IN ('waiting', 'scheduled', 'queued') AND id <> ALL (%(handled)s::uuid[])));
+     WHERE expires_at IS NOT NULL AND lease_token = 0 AND status IN ('waiting', 'scheduled', 'queued') AND expires_at > %(now)s
+        AND id <> ALL (%(handled)s::uuid[]))),
+    EXISTS (SELECT 1 FROM observatory.jobs
+            WHERE status IN ('scheduled', 'retrying') AND run_at <= %(now)s AND id <> ALL (%(handled)s::uuid[]))
+    OR EXISTS (SELECT 1 FROM observatory.jobs WHERE status = 'running' AND lease_until <= %(now)s AND id <> ALL (%(handled)s::uuid[]))
+    OR EXISTS (SELECT 1 FROM observatory.jobs
+               WHERE expires_at IS NOT NULL AND lease_token = 0 AND status IN ('waiting', 'scheduled', 'queued') AND expires_at <= %(now)s
+                   AND id <> ALL (%(handled)s::uuid[]));
 
 -- name: insert_jobs
 -- Rows as JSON: one statement and one plan for any number of them. `number` is drawn in the order of the list.
