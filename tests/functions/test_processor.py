@@ -196,6 +196,26 @@ async def test_outcomes_wait_for_a_store_that_is_away(store: SqliteJobStore, poo
     assert len(calls) == 4
 
 
+async def test_leases_are_renewed_while_outcomes_wait_for_the_store(store: SqliteJobStore, pool: PlayedPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The handler has ended, so the pool holds the job no more; rescued now, it would run a second time."""
+    processor = make(store, pool, lease_seconds=2.0, renew_seconds=0.1)
+    await processor.start()
+    job_id = await one(store)
+    processor.ring("default")
+    await until(lambda: pool.got)
+    calls = away_for(6, store, "end_attempts", monkeypatch)  # over three seconds
+    end(processor, pool, outcome(pool.got[0]))
+    rescued = 0
+    while len(calls) < 7:
+        assert pool.held() == []
+        rescued += (await store.tick()).rescued
+        await asyncio.sleep(0.05)
+    assert await ended(store, job_id) == ["succeeded"]
+    job = await store.job(job_id)
+    assert (rescued, job.attempt, job.lease_token) == (0, 1, 1)
+    await processor.drain()
+
+
 async def test_an_outcome_that_a_lock_holds_up_comes_again_without_the_others(
     store: SqliteJobStore, pool: PlayedPool, processor: Processor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,6 +321,31 @@ async def test_a_drain_gives_back_what_has_not_ended_and_commits_what_has(store:
     assert [(await store.job(job_id)).attempt for job_id in ids] == [1, 0, 0, 0]
 
 
+async def test_a_drain_waits_for_commits_under_way(store: SqliteJobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = PlayedPool()
+    processor = make(store, pool, drain_seconds=0.05)
+    await processor.start()
+    job_id = await one(store)
+    processor.ring("default")
+    await until(lambda: pool.got)
+    real, asked, go = store.end_attempts, asyncio.Event(), asyncio.Event()
+
+    async def slow(endings: Sequence[Ending]) -> Any:
+        asked.set()
+        await go.wait()
+        return await real(endings)
+
+    monkeypatch.setattr(store, "end_attempts", slow)
+    end(processor, pool, outcome(pool.got[0]))
+    await asked.wait()
+    drained = asyncio.create_task(processor.drain())
+    done, _ = await asyncio.wait([drained], timeout=0.5)  # ten times its grace: the handlers' time, not the commits'
+    assert not done and await states(store, job_id) == ["running"]
+    go.set()
+    await drained
+    assert await states(store, job_id) == ["succeeded"]
+
+
 def queued(store: SqliteJobStore, job_id: str, queue: str = "default") -> Event:
     document = {
         "specversion": "1.0", "id": f"job/{job_id}/2", "source": store.source, "type": "dev.observatory.job.queued.v1", "subject": f"job/{job_id}",
@@ -360,6 +405,20 @@ async def test_an_event_that_breaks_its_contract_becomes_a_dead_letter(store: Sq
     assert await processor.handle("processor-default", [bad]) == [200]
     (letter,) = (await store.dead_letters(10, None, None)).items
     assert (letter.trigger, letter.event_id) == ("processor-default", bad.id)
+
+
+async def test_what_breaks_its_contract_and_cannot_be_kept_now_is_to_be_sent_again(
+    store: SqliteJobStore, processor: Processor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 2xx would be the end of it: no broker sends it again, and nobody has it."""
+    good = queued(store, await one(store))
+    bad = Event({**good.document, "id": "elsewhere", "data": {"from": "nowhere"}})
+    calls = away_for(1_000_000, store, "keep_dead_letter", monkeypatch)
+    assert await processor.handle("processor-default", [good, bad]) == [503, 503]
+    assert calls and (await store.dead_letters(10, None, None)).items == []
+    monkeypatch.undo()
+    assert await processor.handle("processor-default", [good, bad]) == [200, 200]
+    assert [letter.event_id for letter in (await store.dead_letters(10, None, None)).items] == ["elsewhere"]
 
 
 async def test_a_queue_with_a_limit_goes_on_when_one_of_its_jobs_ends(store: SqliteJobStore, pool: PlayedPool) -> None:

@@ -22,11 +22,11 @@ from tests.support.webhook import Webhook, listening
 
 
 class PlayedPublisher:
-    """Takes what it gets, unless it is away."""
+    """Takes what it gets, unless it is away; confirms at once, or when it is told to if it `hesitates`."""
 
     def __init__(self) -> None:
         self.got: list[Event] = []
-        self.is_away = False
+        self.is_away = self.hesitates = False
         self.confirmed = 0
         self.room = 1_000
         self._callbacks: list[Callable[[], None]] = []
@@ -36,7 +36,11 @@ class PlayedPublisher:
         if self.is_away:
             raise BrokerUnavailable("away")
         self.got.extend(events)
-        self.confirmed = max(self.confirmed, events[-1].position)
+        if not self.hesitates:
+            self.confirm(events[-1].position)
+
+    def confirm(self, position: int) -> None:
+        self.confirmed = max(self.confirmed, position)
         for callback in self._callbacks:
             callback()
 
@@ -71,6 +75,25 @@ async def test_every_event_goes_out_in_order_and_the_cursor_follows(store: Sqlit
     head = await store.head()
     assert [event.position for event in publisher.got] == list(range(1, head + 1))
     assert (await store.cursors())[PUBLISH_CURSOR] == head
+    await relay.stop()
+
+
+async def test_the_cursor_stays_behind_what_the_broker_confirmed(store: SqliteJobStore) -> None:
+    """What was only handed over may be lost with the broker, and would never be published again."""
+    publisher = PlayedPublisher()
+    publisher.hesitates = True
+    await submit(store, 3)
+    head = await store.head()
+    relay = SharedRelay(store, publisher, same)
+    await relay.start()
+    await until(lambda: len(publisher.got) == head)
+    for confirmed in (head - 2, head - 1):
+        publisher.confirm(confirmed)
+        await asyncio.sleep(0.1)
+        assert (await store.cursors()).get(PUBLISH_CURSOR, 0) <= confirmed
+    publisher.confirm(head)
+    await relay.settle(10)
+    assert (await store.cursors())[PUBLISH_CURSOR] == head and len(publisher.got) == head
     await relay.stop()
 
 
