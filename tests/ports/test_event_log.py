@@ -180,6 +180,35 @@ async def test_what_lies_beyond_the_job_stores_head_is_cut(mongo: MongoEventLog)
 
 
 @pytest.mark.servers
+async def test_a_cut_that_was_killed_leaves_no_event_that_the_feed_does_not_hold(mongo: MongoEventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does a batch that was written and whose cursor was not; what is new takes their places."""
+    await mongo.insert_batch(events(1, 1_004), 0, 1_004)
+    with monkeypatch.context() as patch:
+        patch.setattr(mongo._events, "delete_many", killed)
+        with pytest.raises(InterruptedError):
+            await mongo.cut(995)
+    assert await mongo.extent() == Extent(1, 995)
+    new = events(996, 1_002, START + 5 * DAY)
+    assert await mongo.insert_batch(new, 995, 1_002)
+    assert await mongo.of_bucket(0) + await mongo.of_bucket(1) == events(1, 995) + new + events(1_003, 1_004)
+    assert await mongo.insert_batch(events(1_003, 1_005, type="dev.observatory.job.failed.v1"), 1_002, 1_005)
+    assert [event.type for event in await mongo.of_bucket(1)][-3:] == ["dev.observatory.job.failed.v1"] * 3
+
+
+@pytest.mark.servers
+async def test_a_late_writer_changes_nothing_that_is_there(mongo: MongoEventLog) -> None:
+    """It may know less of what is secret."""
+    await mongo.insert_batch(events(1, 4, data={"secret": "[redacted]"}), 0, 4)
+    assert not await mongo.insert_batch(events(1, 4, data={"secret": "told"}), 0, 4)
+    assert not await mongo.insert_batch(events(1, 4, START + DAY), 0, 4)
+    assert await mongo.of_bucket(0) == events(1, 4, data={"secret": "[redacted]"})
+
+
+async def killed(*_: Any) -> None:
+    raise InterruptedError
+
+
+@pytest.mark.servers
 async def test_a_database_that_is_dropped_begins_anew(mongo: MongoEventLog, mongo_url: str) -> None:
     await mongo.insert_batch(events(1, 10), 0, 10)
     async with AsyncMongoClient[dict[str, Any]](mongo_url) as client:

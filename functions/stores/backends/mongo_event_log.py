@@ -1,7 +1,8 @@
 """`EventLog` on MongoDB, with commands that FerretDB 1.24 has, too: no transactions, no change streams, no time to live.
 
 `events`: `_id` is the position, `body` the event's canonical JSON, the rest is there to be found by. Events never change, so
-unordered inserts whose duplicates are passed over are upserts; FerretDB looks through the whole collection for each upsert.
+unordered inserts whose duplicates are passed over are upserts; FerretDB looks through the whole collection for each upsert. Only
+where the feed came back from a copy may a writer, or a cut, that was killed have left another event at a position: it is replaced.
 `cursors`: one document says which deployment this is, and what is kept. The cursor moves after the events.
 """
 
@@ -112,15 +113,29 @@ class MongoEventLog:
 
     async def _insert_batch(self, events: Sequence[Event], after: int, upto: int) -> bool:
         if events:
+            documents = [_document(event) for event in events]
             try:
-                await self._events.insert_many([_document(event) for event in events], ordered=False)
+                await self._events.insert_many(documents, ordered=False)
             except BulkWriteError as error:
                 if any(fault["code"] != DUPLICATE for fault in error.details["writeErrors"]) or error.details.get("writeConcernErrors"):
                     raise
+                if await self._cursors.find_one({"_id": FEED, "position": after}) is None:
+                    return False
+                await self._replace_others(documents)
         moved: Document = {"position": upto}
         if after == 0 and events:  # the first ones; the feed may begin later than at 1
             moved["first"] = events[0].position
         return (await self._cursors.update_one({"_id": FEED, "position": after}, {"$set": moved})).matched_count == 1
+
+    async def _replace_others(self, documents: Sequence[Document]) -> None:
+        """Of the events that were there already, those that are other events than these."""
+        there: dict[int, Document] = {}
+        for bucket in sorted({document["bucket"] for document in documents}):
+            found = await self._events.find({"bucket": bucket}, {"id": 1, "type": 1, "time": 1}).batch_size(BUCKET_POSITIONS).to_list()
+            there |= {document["_id"]: document for document in found}
+        for document in documents:
+            if _which(there.get(document["_id"], document)) != _which(document):
+                await self._events.replace_one({"_id": document["_id"]}, document)
 
     async def note_gap(self, upto: int) -> None:
         await self._ask(lambda: self._cursors.update_one({"_id": FEED}, {"$max": {"gap": upto}}))
@@ -176,6 +191,11 @@ def _document(event: Event) -> Document:
         "time": _EPOCH + timedelta(microseconds=from_rfc3339(event.time or "")),
         "body": event.canonical().decode(),
     }
+
+
+def _which(document: Document) -> tuple[str | None, str | None, int]:
+    """Which event it is, however it was redacted. BSON keeps milliseconds."""
+    return document.get("id"), document.get("type"), (document.get("time", _EPOCH) - _EPOCH) // timedelta(milliseconds=1)
 
 
 def _event(document: Document) -> Event:
