@@ -27,6 +27,7 @@ from functions.stores.job_store import Submitted
 from tests.ports.job_store.steps import claimed, one, request, running, submitted, told
 from tests.support.checker import check
 from tests.support.postgres import Databases
+from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.servers
 BACKENDS = Path(__file__).resolve().parents[2] / "functions" / "stores" / "backends"
@@ -180,6 +181,28 @@ async def test_time_is_the_database_s(store: PostgresJobStore, postgres_url: str
     assert row is not None
     assert abs(store.now() - row[0]) < 1_000_000
     assert job.lease_until is not None and abs(job.lease_until - row[0] - 15_000_000) < 5_000_000
+
+
+async def test_a_slow_link_is_asked_for_the_time_once_a_second_and_not_with_every_write(postgres_url: str) -> None:
+    parts = psycopg.conninfo.conninfo_to_dict(postgres_url)
+    with TcpProxy(str(parts["host"]), int(str(parts["port"]))) as proxy:
+        url = psycopg.conninfo.make_conninfo(**{**parts, "port": proxy.port})
+        store = PostgresJobStore(PostgresDatabase(url), check=validate_event, migrate=False)
+        await store.open()
+        proxy.slow(0.03)
+        await one(store)
+        real, asked, begun = store.link.ask, 0, time.monotonic()
+
+        async def ask(*calls: Call) -> list[Any]:
+            nonlocal asked
+            asked += 1
+            return await real(*calls)
+
+        store.link.ask = ask  # type: ignore[method-assign]
+        while time.monotonic() - begun < 3.5:
+            await one(store)
+        assert 1 <= asked <= 4
+        await store.close()
 
 
 async def test_a_process_whose_own_clock_is_wrong_changes_no_lease(store: PostgresJobStore, monkeypatch: pytest.MonkeyPatch) -> None:

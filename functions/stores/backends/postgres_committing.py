@@ -89,6 +89,7 @@ class Committing:
             asked = elapsed_ns()
             ((micros,),) = (await self._link.ask(call("clock")))[0]
             self._clock.learn(asked, elapsed_ns(), micros)
+        self._clock.settle()
 
     async def _find_out(self, unsure: Unsure) -> Done | None:
         """What was committed, or None: it surely was not. Raises StoreUnavailable when that cannot be known.
