@@ -106,13 +106,22 @@ class Deployment:
 
     def publish_broken(self, event_id: str) -> None:
         """An event that no function can handle, by the Broker itself."""
+        assert self._send_broken(BROKER, event_id) == 202, "the Broker does not take an event"
+
+    def give_up(self, trigger: str, event_id: str) -> None:
+        """An event as the Broker brings it to the dead-letter sink of a Trigger."""
+        status = self._send_broken(f"http://dead-letter.{NAMESPACE}.svc.cluster.local/triggers/{trigger}", event_id, "'ce-knativeerrorcode': '422', ")
+        assert status in (200, 202), f"dead-letter answers {status}"
+
+    def _send_broken(self, address: str, event_id: str, more: str = "") -> int:
         code = (
             "import httpx, json; answer = httpx.post("
-            f"'{BROKER}', content=b'{{\"from\": 1}}', headers={{'ce-specversion': '1.0', 'ce-id': '{event_id}', 'ce-source': '/gate', "
-            "'ce-type': 'dev.observatory.job.queued.v1', 'ce-queue': 'default', 'content-type': 'application/json'}); "
+            f"'{address}', content=b'{{\"from\": 1}}', headers={{'ce-specversion': '1.0', 'ce-id': '{event_id}', 'ce-source': '/gate', "
+            f"'ce-type': 'dev.observatory.job.queued.v1', 'ce-queue': 'default', {more}'content-type': 'application/json'}}, timeout=30); "
             "print(json.dumps(answer.status_code))"
         )
-        assert self.inside(code) == 202, "the Broker does not take an event"
+        status: int = self.inside(code)
+        return status
 
     def letters(self, event_id: str) -> list[Any]:
         return [letter for letter in self.get("/v1/dead-letters", limit=50)["items"] if letter["event_id"] == event_id]
