@@ -271,6 +271,21 @@ def test_what_the_ledgers_contradict_is_named(good: Path, tmp_path: Path, plante
     assert any(violation.startswith(f"{invariant}:") for violation in found), found
 
 
+@pytest.mark.parametrize(("status", "unknown", "named"), [(503, False, 4), (503, True, 0), (500, False, 0)])
+def test_a_503_promises_that_nothing_was_stored_unless_it_says_that_this_is_not_known(
+    good: Path, tmp_path: Path, status: int, unknown: bool, named: int
+) -> None:
+    """The first batch of five was stored; one of it was sent once more later, and answered."""
+    folder = Path(shutil.copytree(good, tmp_path / "copy"))
+    lines = [json.loads(line) for line in (folder / "client.ledger").read_bytes().splitlines()]
+    first = next(line for line in lines if "answer" in line)
+    assert len(first["items"]) == 5
+    first |= {"status": status, "items": [], "unknown": unknown}
+    (folder / "client.ledger").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = checked(folder)
+    assert len(found) == named and all(violation.startswith("I14: ") and "503" in violation for violation in found), found
+
+
 async def test_what_is_not_over_is_named_only_at_quiescence(tmp_path: Path) -> None:
     store = SqliteJobStore.at(tmp_path / "observatory.db", check=validate_event)
     await store.open()

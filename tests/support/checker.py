@@ -322,13 +322,15 @@ def _answers(evidence: Evidence, asks: list[Ask]) -> Violations:
         by_nonce[str(job["payload"].get(NONCE))].append(job["id"])
     known = {item.nonce for ask in asks for item in ask.items}
     taken: dict[str, set[str]] = defaultdict(set)
-    refused, open_ = set(), set()
+    refused, put_off, open_ = set(), set(), set()
     for ask in asks:
         for item, status, job_id in ask.outcomes:
             if status is None:
                 open_.add(item.nonce)
             elif 200 <= status < 300:
                 taken[item.nonce].add(str(job_id))
+            elif status == 503:
+                put_off.add(item.nonce)
             else:
                 refused.add(item.nonce)
     for nonce, ids in taken.items():
@@ -338,6 +340,8 @@ def _answers(evidence: Evidence, asks: list[Ask]) -> Violations:
             yield f"I2: jobs {ids} come from no submission (nonce {nonce})"
         elif nonce in refused - open_ and nonce not in taken:
             yield f"I2: submission {nonce} was refused, but jobs {ids} are there"
+        elif nonce in put_off - open_ and nonce not in taken:
+            yield f"I14: submission {nonce} was answered 503, as if nothing were stored, but jobs {ids} are there"
         if len(ids) > 1:
             yield f"I15: submission {nonce} is {len(ids)} jobs: {ids}"
     yield from _whole_batches(asks, by_nonce, refused)
@@ -368,7 +372,7 @@ def _keys(asks: list[Ask]) -> Violations:
     owners: dict[str, tuple[str, str | None]] = {}
     for ask in asks:
         for item, status, job_id in ask.outcomes:
-            if item.key is None or status is None:
+            if item.key is None or status is None or status == 503:
                 continue
             owner = owners.get(item.key)
             if owner is None:

@@ -29,19 +29,24 @@ class Item:
 
 @dataclass(slots=True)
 class Ask:
-    """One request and its answer; `status` None: none came. Item answers are (status, job id or None) in order."""
+    """One request and its answer; `status` None: none came. Item answers are (status, job id or None) in order. `unknown`: the
+    answer itself says that it is not known whether anything was stored."""
 
     number: int
     way: str  # single | batch | event | events
     items: list[Item]
     status: int | None = None
     answers: list[tuple[int, str | None]] = field(default_factory=list)
+    unknown: bool = False
 
     @property
     def outcomes(self) -> list[tuple[Item, int | None, str | None]]:
-        """(item, status, job id) of each item; without an answer or after a 5xx nothing is known: None."""
-        if self.status is None or self.status >= 500:
+        """(item, status, job id) of each item; status None where nothing is known: without an answer, after one that says so, and
+        after any 5xx but 503, which promises that nothing was stored."""
+        if self.status is None or self.unknown or (self.status >= 500 and self.status != 503):
             return [(item, None, None) for item in self.items]
+        if self.status == 503:
+            return [(item, 503, None) for item in self.items]
         return [(item, *answer) for item, answer in zip(self.items, self.answers, strict=True)]
 
 
@@ -61,9 +66,9 @@ class Ledger:
             self._write({"ask": self._number, "way": way, "items": [{"key": item.key, "request": item.request} for item in items]})
             return self._number
 
-    def answer(self, number: int, status: int, answers: Sequence[tuple[int, str | None]]) -> None:
+    def answer(self, number: int, status: int, answers: Sequence[tuple[int, str | None]], *, unknown: bool = False) -> None:
         with self._lock:
-            self._write({"answer": number, "status": status, "items": list(answers)})
+            self._write({"answer": number, "status": status, "items": list(answers), "unknown": unknown})
 
     def close(self) -> None:
         self._file.close()
@@ -81,7 +86,7 @@ def read_ledger(path: Path) -> list[Ask]:
         if "ask" in line:
             asks[line["ask"]] = Ask(line["ask"], line["way"], [Item(item["request"], item["key"]) for item in line["items"]])
         else:
-            asks[line["answer"]].status = line["status"]
+            asks[line["answer"]].status, asks[line["answer"]].unknown = line["status"], line["unknown"]
             asks[line["answer"]].answers = [(status, job_id) for status, job_id in line["items"]]
     return list(asks.values())
 

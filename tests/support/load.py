@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from tests.support.ledger import NONCE, Item, Ledger
 
 REQUESTED = "dev.observatory.job.requested.v1"
+UNKNOWN = "whether it was is not known"  # says the one 503 after which a submission may be there: PostgreSQL's connection went in the commit
 SEND_SECONDS = 15.0
 GIVE_UP = 0.3  # the part of unanswered requests that a client never sends again
 WISHES = 0.15  # how often a request is followed by the wish to cancel or retry some job
@@ -150,7 +151,7 @@ class _Client:
             self._unanswered(way, items)
             return
         if status >= 500:
-            self._load.ledger.answer(number, status, [])
+            self._load.ledger.answer(number, status, [], unknown=isinstance(answer, dict) and UNKNOWN in str(answer.get("detail")))
             time.sleep(0.02)
             self._unanswered(way, items)
             return
