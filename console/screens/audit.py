@@ -46,7 +46,7 @@ class Audit(Listing):
 
     def open(self, state: State, row: Row) -> Outcome | None:
         job_id = str(row["about"]).removeprefix("job/").partition(" ")[0]
-        return (state.opened(View("job", job_id)), ()) if row["part"] in ("job", "attempt", "log") else (state, ())
+        return (state.opened(View("job", job_id)), ()) if row["part"] in ("job", "attempt", "family", "log") else (state, ())
 
     def command(self, state: State, command: str, key: str) -> Outcome | None:
         if command == "check":

@@ -5,7 +5,7 @@ the position that they stand at. Memory is bounded by a page; the statistics are
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -26,7 +26,7 @@ TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`part` is job, attempt, schedule, counts, statistics or log; `about` what differs; `stored` against what the log says."""
+    """`part` is job, attempt, family, schedule, counts, statistics or log; `about` what differs; `stored` against what the log says."""
 
     part: str
     about: str
@@ -88,8 +88,15 @@ class Audit:
                 after = number
                 for found in compare_job(job, events, attempts):
                     yield found
+            for job_id, stored, open_parents in await self._miscounted([job for _, job, _, _ in page]):
+                yield Difference("family", job_id, "open_parents", stored, open_parents, (job_id,))
             self.jobs += len(page)
             self.progress("jobs", self.jobs, max(total, self.jobs))
+
+    async def _miscounted(self, jobs: Sequence[Job]) -> list[tuple[str, int, int]]:
+        """A job that waits for a parent that has ended would wait for ever."""
+        waiting = [job.id for job in jobs if job.status == "waiting"]
+        return await self.store.miscounted_parents(waiting) if waiting else []
 
     # ---- counts and statistics ----------------------------------------------------------------------------------
 

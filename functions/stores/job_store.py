@@ -416,6 +416,9 @@ class JobStore(Protocol):
     async def missing(self, job_ids: Sequence[str]) -> list[str]:
         """Those of these jobs that have no row."""
 
+    async def miscounted_parents(self, job_ids: Sequence[str]) -> list[tuple[str, int, int]]:
+        """Those of these jobs that wait for another number of parents than have not ended: id, `open_parents`, how many have not."""
+
     async def restore(self, histories: Sequence[tuple[str, Folded]]) -> None:
         """Writes rows and attempts as the log tells them, and the counts that follow; a job without events loses its row."""
 

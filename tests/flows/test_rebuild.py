@@ -72,6 +72,8 @@ def spoil(data: Path, sql: str) -> None:
 SPOILT = {
     "a row": ("UPDATE jobs SET result = '{\"echo\": 7}' WHERE number = (SELECT max(number) - 1 FROM jobs)", "job", "result"),
     "a status": ("UPDATE jobs SET status = 'failed' WHERE number = (SELECT max(number) - 1 FROM jobs)", "job", "status"),
+    "a job that waits for nobody": ("UPDATE jobs SET status = 'waiting', open_parents = 1 WHERE number = (SELECT max(number) - 1 FROM jobs)", "family",
+                                    "open_parents"),
     "a row that is gone": ("DELETE FROM jobs WHERE number = (SELECT max(number) - 1 FROM jobs)", "job", "row"),
     "an attempt": ("UPDATE attempts SET outcome = 'succeeded' WHERE rowid IS NULL OR (outcome = 'failed' AND job_id = (SELECT max(job_id) FROM attempts"
                    " WHERE outcome = 'failed') AND lease_token = 1)", "attempt", "outcome"),

@@ -81,6 +81,7 @@ _JOB = "WHERE number = (SELECT max(number) FROM observatory.jobs WHERE status = 
 SPOILT = {
     "a row": (f"UPDATE observatory.jobs SET result = '{{\"echo\": 7}}' {_JOB}", "job", "result"),
     "a status": (f"UPDATE observatory.jobs SET status = 'failed' {_JOB}", "job", "status"),
+    "a job that waits for nobody": (f"UPDATE observatory.jobs SET status = 'waiting', open_parents = 1 {_JOB}", "family", "open_parents"),
     "a row that is gone": (f"DELETE FROM observatory.jobs {_JOB}", "job", "row"),
     "an attempt": ("UPDATE observatory.attempts SET outcome = 'succeeded' WHERE (job_id, lease_token) ="
                    " (SELECT job_id, lease_token FROM observatory.attempts WHERE outcome = 'failed' LIMIT 1)", "attempt", "outcome"),
@@ -108,6 +109,15 @@ def test_what_was_spoilt_is_named_and_mended_from_the_log(url: str, what: str) -
     assert (code, report["differences"]) == (0, 0), report
     assert report["mended"] >= 1
     assert check(url) == []
+
+
+def test_a_child_that_waits_for_parents_that_have_ended_is_named_and_left(url: str) -> None:
+    """Only its own release, or a cancel, could mend it."""
+    spoil(url, "UPDATE observatory.jobs SET open_parents = 2 WHERE status = 'waiting'")
+    code, report = rebuild(url, "--check")
+    assert (code, [(item["part"], item["field"], item["stored"], item["log"]) for item in report["items"]]) == (1, [("family", "open_parents", 2, 1)])
+    code, report = rebuild(url, "--apply", "--yes")
+    assert (code, [item["part"] for item in report["left"]]) == (1, ["family"])
 
 
 def test_a_whole_log_shows_no_difference_beside_an_open_store(url: str) -> None:

@@ -43,6 +43,10 @@ async def missing(database: PostgresDatabase, job_ids: Sequence[str]) -> list[st
     return [row[0] for row in await database.rows("missing_jobs", ids=uuids(job_ids))]
 
 
+async def miscounted_parents(database: PostgresDatabase, job_ids: Sequence[str]) -> list[tuple[str, int, int]]:
+    return [(row[0], row[1], row[2]) for row in await database.rows("miscounted_parents", ids=uuids(job_ids))]
+
+
 # ---- mending ----------------------------------------------------------------------------------------------------
 
 

@@ -336,6 +336,9 @@ class PostgresJobStore(Commanding):
     async def missing(self, job_ids: Sequence[str]) -> list[str]:
         return await audit.missing(self.database, job_ids)
 
+    async def miscounted_parents(self, job_ids: Sequence[str]) -> list[tuple[str, int, int]]:
+        return await audit.miscounted_parents(self.database, job_ids)
+
     async def restore(self, histories: Sequence[tuple[str, Folded]]) -> None:
         await self.write(SqlWrite(lambda transaction, now: audit.restore(transaction, histories)))
 

@@ -48,6 +48,15 @@ def missing(connection: sqlite3.Connection, job_ids: Sequence[str]) -> list[str]
     return [row[0] for row in connection.execute(sql, (orjson.dumps(list(job_ids)).decode(),))]
 
 
+def miscounted_parents(connection: sqlite3.Connection, job_ids: Sequence[str]) -> list[tuple[str, int, int]]:
+    sql = """SELECT child.id, child.open_parents, count(parent.id) FROM jobs AS child
+             LEFT JOIN edges ON edges.child_id = child.id AND edges.settled = 0
+             LEFT JOIN jobs AS parent ON parent.id = edges.parent_id AND parent.status NOT IN ('succeeded', 'failed', 'cancelled')
+             WHERE child.id IN (SELECT value FROM json_each(?)) AND child.status = 'waiting'
+             GROUP BY child.id HAVING child.open_parents != count(parent.id)"""
+    return connection.execute(sql, (orjson.dumps(list(job_ids)).decode(),)).fetchall()
+
+
 # ---- mending ----------------------------------------------------------------------------------------------------
 
 

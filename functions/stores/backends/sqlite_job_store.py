@@ -246,6 +246,9 @@ class SqliteJobStore(Commanding):
     async def missing(self, job_ids: Sequence[str]) -> list[str]:
         return await self.database.read(lambda connection: audit.missing(connection, job_ids))
 
+    async def miscounted_parents(self, job_ids: Sequence[str]) -> list[tuple[str, int, int]]:
+        return await self.database.read(lambda connection: audit.miscounted_parents(connection, job_ids))
+
     async def schedules_with_history(self) -> list[tuple[str, Schedule | None, list[Event]]]:
         return await self.database.read(schedules.with_history)
 

@@ -13,6 +13,15 @@ FROM observatory.attempts WHERE job_id = ANY (%(ids)s::uuid[]) ORDER BY job_id, 
 -- name: missing_jobs
 SELECT id FROM unnest(%(ids)s::uuid[]) AS wanted (id) WHERE NOT EXISTS (SELECT 1 FROM observatory.jobs WHERE jobs.id = wanted.id);
 
+-- name: miscounted_parents
+-- Of jobs that wait: those whose count of open parents is not that of the parents that have not ended and do not count as ended.
+SELECT child.id, child.open_parents, count(parent.id)
+FROM observatory.jobs AS child
+LEFT JOIN observatory.edges ON edges.child_id = child.id AND NOT edges.settled
+LEFT JOIN observatory.jobs AS parent ON parent.id = edges.parent_id AND parent.status NOT IN ('succeeded', 'failed', 'cancelled')
+WHERE child.id = ANY (%(ids)s::uuid[]) AND child.status = 'waiting'
+GROUP BY child.id HAVING child.open_parents <> count(parent.id);
+
 -- name: restore_job
 -- What the log does not tell stays; a running job's lease has run out, so that its worker's end is awaited no longer.
 UPDATE observatory.jobs SET {compared_from_r},
