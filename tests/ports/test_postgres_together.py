@@ -12,7 +12,9 @@ import pytest
 
 from contracts.errors import ObservatoryError, StoreUnavailable
 from contracts.event import Event
+from contracts.event_types import ALERT_RAISED, ALERT_RESOLVED, SCHEDULE_CREATED, SCHEDULE_FIRED
 from contracts.job import Job
+from contracts.schedule import ScheduleSpec
 from contracts.times import from_rfc3339
 from contracts.validation import validate_event
 from functions.metrics_engine.service import MetricsEngine
@@ -23,7 +25,9 @@ from functions.stores.backends.postgres_job_store import PostgresJobStore
 from functions.stores.backends.postgres_stats_store import PostgresStatsStore
 from functions.stores.job_store import PUBLISH_CURSOR, JobStore, Submitted, Tick
 from functions.stores.retention import Retention
+from tests.ports.job_store.alerts import RULES, judging
 from tests.ports.job_store.random_life import RandomLives
+from tests.ports.job_store.schedules import resolve
 from tests.ports.job_store.soundness import assert_sound
 from tests.ports.job_store.steps import all_taken, claimed, ended, ending, one, request, running, submitted, told, whole_feed
 from tests.support.checker import check
@@ -349,6 +353,40 @@ async def test_ticks_of_two_processes_do_everything_once(pair: tuple[JobStore, J
     ticks = await asyncio.gather(*(store.tick(limit=20) for store in pair * 3))
     assert sum(tick.released for tick in ticks) == 30
     assert all([await told(pair[1], job_id) == ["accepted", "scheduled", "queued"] for job_id in ids])
+
+
+@pytest.fixture
+async def stepped(postgres_url: str) -> AsyncIterator[tuple[SteppedClock, list[PostgresJobStore]]]:
+    """Two stores on a clock that stands still."""
+    clock = SteppedClock()
+    stores = [PostgresJobStore.at(postgres_url, check=validate_event, clock=clock, migrate=False) for _ in range(2)]
+    for store in stores:
+        await store.open()
+    await stores[0].declare_queues(QUEUES)
+    yield clock, stores
+    for store in stores:
+        await store.close()
+    assert check(postgres_url) == []
+
+
+async def test_a_schedule_that_two_processes_see_due_is_fired_and_told_of_once(stepped: tuple[SteppedClock, list[PostgresJobStore]]) -> None:
+    clock, stores = stepped
+    await stores[0].put_schedule("often", ScheduleSpec(template={"type": "demo.noop", "payload": {}}, every_seconds=10, overlap="queue"), "anna")
+    for _ in range(12):
+        clock.advance(10)
+        ticks = await asyncio.gather(*(store.tick(resolve=resolve) for store in stores))
+        assert [(sum(tick.fired for tick in ticks), sum(tick.skipped for tick in ticks))] == [(1, 0)]
+    assert [event.type for event in await stores[1].events_of("schedule/often")] == [SCHEDULE_CREATED] + [SCHEDULE_FIRED] * 12
+
+
+async def test_an_alert_that_two_processes_judge_is_told_of_once(stepped: tuple[SteppedClock, list[PostgresJobStore]]) -> None:
+    clock, stores = stepped
+    for _ in range(12):
+        for judge in (judging(0.2), judging(), judging()):
+            await asyncio.gather(*(store.judge_alerts(judge) for store in stores))
+            clock.advance(RULES.calm_seconds)
+    stream = await stores[0].events_of("alert/failure-rate/demo.fail-0")
+    assert [event.type for event in stream] == [ALERT_RAISED, ALERT_RESOLVED] * 12
 
 
 # ---- collisions, locks and faults -------------------------------------------------------------------------------
