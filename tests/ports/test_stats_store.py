@@ -13,6 +13,7 @@ from redis import asyncio as redis
 from contracts.errors import ConfigurationError, StoreUnavailable
 from contracts.statistics import ALL_TIME, MINUTE_MICROS, Delta, Window, fold, merge, rates
 from contracts.validation import validate_event
+from functions.metrics_engine.service import MetricsEngine
 from functions.runtime.servers.place import Place
 from functions.runtime.servers.process import spawn, wait_until
 from functions.stores.backends.postgres_job_store import PostgresJobStore
@@ -21,11 +22,13 @@ from functions.stores.backends.redis_stats_store import AT_ONCE, RedisStatsStore
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
 from functions.stores.instances import Instance
+from functions.stores.job_store import PUBLISH_CURSOR, STATISTICS_CURSOR
+from functions.stores.retention import Retention
 from functions.stores.stats_store import StatsStore
 from tests.support.certificates import make_certificate
 from tests.support.lives import random_life
 from tests.support.servers import own_servers, server_url
-from tests.support.stores import mixed_life, sqlite_store
+from tests.support.stores import mixed_life, run_all, sqlite_store, submit
 
 ONE = Delta(
     {("q", "a.b", "queued"): 1}, {(ALL_TIME, "q", "a.b", "accepted"): 1, (7, "q", "a.b", "accepted"): 1}, {(7, "q", "a.b", "ran", 3): 2}
@@ -312,3 +315,28 @@ async def test_a_wrong_password_is_told_with_the_setting(jobs: SqliteJobStore) -
 def test_a_url_that_cannot_be_used_is_told_with_its_setting(url: str) -> None:
     with pytest.raises(ConfigurationError, match="OBSERVATORY_REDIS_URL"):
         RedisStatsStore(url, "urn:observatory:test")
+
+
+@pytest.mark.servers
+async def test_redis_that_is_emptied_while_retention_works_is_filled_as_the_log_tells(jobs: SqliteJobStore, redis_stats: RedisStatsStore) -> None:
+    for _ in range(10):
+        await submit(jobs, 100)
+        await run_all(jobs)
+    engine = MetricsEngine(jobs, redis_stats)
+    await engine.catch_up()
+    await engine.drain()
+    for cursor in (PUBLISH_CURSOR, STATISTICS_CURSOR):
+        await jobs.advance(cursor, await jobs.head())
+    before, keep = await redis_stats.whole(), Retention({"succeeded": 0}, batch=50)
+    assert (await jobs.prune(keep)).jobs == 50
+    await redis_stats._redis.delete(*await keys_of(redis_stats))
+
+    async def sweep() -> None:
+        for _ in range(10):
+            await jobs.prune(keep)
+            await asyncio.sleep(0.002)
+
+    engine = MetricsEngine(jobs, redis_stats)
+    await asyncio.gather(engine.catch_up(), sweep())
+    await engine.catch_up()
+    assert await redis_stats.whole() == before
