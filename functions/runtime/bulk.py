@@ -19,6 +19,7 @@ from functions.stores.job_store import JobStore
 
 log = logging.getLogger("observatory.bulk")
 LETTER_STEP = 10  # each is delivered
+DRAIN_SECONDS = 5.0  # for what is in hand
 REST_SECONDS = 0.01  # between steps, so that others get their turn
 
 
@@ -31,6 +32,7 @@ class Bulk:
         self._ids = UuidSequence()
         self._me = str(uuid.uuid4())
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._draining = False
 
     async def begin(self, action: str, query: str, actor: str, reason: str | None) -> BulkOperation:
         """Finds everything that fits now and begins; the rest goes on by itself. Raises MalformedRequest for the query, and
@@ -60,7 +62,10 @@ class Bulk:
             await asyncio.wait(list(self._running.values()), timeout=seconds)
 
     async def drain(self) -> None:
-        """Lets the step in hand end; the rest is done after the next start."""
+        """Lets the step or the letter in hand end, for a while; the rest is gone on with by another process, or after the next start."""
+        self._draining = True
+        if self._running:
+            await asyncio.wait(list(self._running.values()), timeout=DRAIN_SECONDS)
         for task in list(self._running.values()):
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
@@ -81,7 +86,7 @@ class Bulk:
     # ---- steps ------------------------------------------------------------------------------------------------
 
     def _go_on(self, operation: BulkOperation) -> None:
-        if operation.state.finished_at is None and operation.id not in self._running:
+        if operation.state.finished_at is None and operation.id not in self._running and not self._draining:
             task = asyncio.get_running_loop().create_task(self._run(operation), name=f"bulk {operation.id}")
             self._running[operation.id] = task
             task.add_done_callback(lambda _: self._running.pop(operation.id, None))
@@ -99,19 +104,24 @@ class Bulk:
                      extra=about("bulk.finished", operation=operation.id))  # fmt: skip
 
     async def _steps(self, operation: BulkOperation, hold: Hold) -> BulkState | None:
-        """How it ended; None when another goes on with it, or has ended it."""
+        """How it ended; None when it is to be gone on with, or another has ended it."""
         state = (await self._store.bulk(operation.id)).state  # it may have come further before it was held
         if state.finished_at is not None:
             return None
         step = LETTER_STEP if operation.action in LETTER_ACTIONS else STEP
-        while state.finished_at is None:
+        while state.finished_at is None and not self._draining:
             ids = await self._store.bulk_items(operation.id, state.done, step)
             outcomes = await self._outcomes(operation, ids, hold)
-            if outcomes is None or (found := await self._store.bulk_step(operation, state.done, ids, outcomes)) is None:
+            if outcomes is None:
+                return None
+            if operation.action in LETTER_ACTIONS:
+                ids = ids[: len(outcomes)]  # a drain came in between
+            found = await self._store.bulk_step(operation, state.done, ids, outcomes)
+            if found is None:
                 return None
             state = found
             await asyncio.sleep(REST_SECONDS)
-        return state
+        return state if state.finished_at is not None else None
 
     async def _outcomes(self, operation: BulkOperation, ids: Sequence[str], hold: Hold) -> Sequence[tuple[str, str]] | None:
         """What became of each, of what the store does not do in the step itself; None when the operation is no longer held."""
@@ -121,6 +131,8 @@ class Bulk:
         for item in ids if operation.action in LETTER_ACTIONS else ():
             if not hold.is_held:
                 return None
+            if self._draining:
+                break
             outcomes.append(await self._replays.act(operation, item))
         return outcomes
 

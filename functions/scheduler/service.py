@@ -64,7 +64,8 @@ class Scheduler(Consumer):
         await self._store.ping()
 
     async def drain(self) -> None:
-        return None
+        if self._bulk is not None:
+            await self._bulk.drain()
 
     async def handle(self, trigger: str, events: Sequence[Event]) -> Sequence[int]:
         """A tick (PingSource's event) does all that is due; any other event is kept as a dead letter."""

@@ -11,9 +11,11 @@ from contracts.errors import Conflict, StoreUnavailable
 from contracts.event import Event
 from functions.dead_letter.service import DeadLetterKeeper
 from functions.runtime import holding
+from functions.runtime.bells import SilentBell
 from functions.runtime.bulk import Bulk
 from functions.runtime.bulk_letters import Letters
 from functions.runtime.dead_letters import letter_of
+from functions.scheduler.service import Scheduler
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.bulk import BulkOperation
 from tests.support.stores import sqlite_store, submit
@@ -124,16 +126,20 @@ async def test_an_operation_whose_process_died_is_gone_on_with_once_its_lease_ra
     assert set(hook.taken.values()) == {1}
 
 
-async def test_a_process_that_stops_hands_its_operation_over_at_once(store: SqliteJobStore) -> None:
-    hook = Hook()
-    front, scheduler = hook.process(store), hook.process(store)
+async def test_a_process_that_stops_ends_the_letter_in_hand_and_hands_its_operation_over_at_once(store: SqliteJobStore) -> None:
+    hook = Hook(0.1)
+    front, other = hook.process(store), hook.process(store)
+    scheduler = Scheduler(store, SilentBell(), bulk=front)
     operation = await front.begin("replay", "", "anna", None)
-    await asyncio.sleep(0.1)
-    await front.drain()
-    begun = asyncio.get_running_loop().time()
-    assert await finished(store, operation, scheduler) == {"done": LETTERS}
+    async with asyncio.timeout(10):
+        while hook.taken.total() < 3:
+            await asyncio.sleep(0.01)
+    await scheduler.drain()
+    assert 3 <= (await store.bulk(operation.id)).state.done == hook.taken.total() < LETTERS
+    hook.seconds, begun = 0.0, asyncio.get_running_loop().time()
+    assert await finished(store, operation, other, front) == {"done": LETTERS}
     assert asyncio.get_running_loop().time() - begun < holding.HELD_SECONDS / 2
-    assert hook.taken.total() <= LETTERS + 1  # what was being delivered when it was stopped, again
+    assert set(hook.taken.values()) == {1} and hook.taken.total() == LETTERS
 
 
 async def test_a_hold_outlives_its_first_term_while_the_work_goes_on(store: SqliteJobStore) -> None:
