@@ -119,6 +119,7 @@ IDS = ["00000000-0000-7000-8000-000000000000"]
 PLANS: dict[str, tuple[dict[str, Any], str]] = {
     "lock_jobs": ({"ending": IDS, "ids": IDS}, "jobs_pkey"),
     "lock_ending": ({"ending": IDS}, "jobs_pkey"),
+    "try_ending": ({"ending": IDS}, "jobs_pkey"),
     "look_at_jobs": ({"ids": IDS}, "jobs_pkey"),
     "claim": ({"queue": "default", "limit": 10, "passed_over": []}, "jobs_claimable"),
     "claim_limited": ({"queue": "default", "limit": 10, "max_running": 3, "passed_over": []}, "jobs_claimable"),

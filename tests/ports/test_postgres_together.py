@@ -485,6 +485,25 @@ async def test_a_due_job_that_somebody_holds_is_asked_for_again_after_a_pause(op
     await timer.stop()
 
 
+async def test_a_lost_job_whose_child_somebody_holds_delays_no_other(opened: Open, postgres_url: str) -> None:
+    store = await opened(lock=0.3)
+    await store.declare_queues(QUEUES)
+    held, other = await submitted(store, request(), request())
+    await claimed(store, 2, seconds=0.1)
+    child, grandchild, due = await submitted(store, request(depends_on=[held]), request(depends_on=[other]), request(run_at=store.now() + 50_000))
+    expired = await one(store, depends_on=[held], expires_at=store.now() + 50_000)
+    async with await psycopg.AsyncConnection.connect(postgres_url) as callers:
+        await submit(callers, depends_on=[child])
+        await asyncio.sleep(0.2)
+        tick = await store.tick()
+        assert (tick.rescued, tick.released, tick.expired, tick.held_up) == (1, 1, 1, True)
+        states = {held: "running", other: "retrying", child: "waiting", grandchild: "waiting", due: "queued", expired: "cancelled"}
+        assert await store.statuses(list(states)) == states
+        await callers.rollback()
+    tick = await store.tick()
+    assert (tick.rescued, tick.held_up) == (1, False)
+
+
 async def test_transactions_that_wait_for_each_other_are_tried_again(pair: tuple[JobStore, JobStore]) -> None:
     """Children and parents cancelled crosswise, again and again: no answer is a fault of the store."""
     for _ in range(6):

@@ -160,8 +160,11 @@ async def _load_what_follows(
     again = {(job.type, job.unique_key) for job in unit.jobs.values() if job.unique_key is not None and job.finished_at is not None}
     if missing := again - needs.uniques:  # for those that somebody may want to reopen
         _ask_for_uniques(questions, missing, unit)
+    locked: set[str] = set()
+    touched = Families()  # by the ends of lost and expired jobs
     if ending := uuids(job.id for job in (*unit.lost, *unit.expired)):
-        _ask_for_ending(questions, ending, unit, families)
+        questions.add(lambda rows: locked.update(job.id for job in _adopt(unit, rows)), "try_ending", ending=ending)
+        questions.add(touched.take, "waiting_children", ending=ending)
     _ask_for_streams(questions, {f"contract/{subject}" for _, subject, _, _ in unit.untold_refusals} - unit.streams.keys(), unit)
     claiming.ask_limited(questions)
     if needs.tick:
@@ -169,6 +172,7 @@ async def _load_what_follows(
         questions.add(lambda rows: _take_next_due(unit, *rows[0]), "next_due_at", now=unit.now, handled=handled)
     await questions.ask(transaction)
     claiming.spend(transaction)
+    _leave_held_up(unit, families, touched, locked)
     if dropped := holders - unit.jobs.keys() - unit.gone.keys():  # by retention, since their keys were asked for
         unit.gone.update(await transaction.rows("gone", ids=uuids(dropped)))
     await _load_late_children(transaction, unit, families)
@@ -176,6 +180,25 @@ async def _load_what_follows(
 
 def _take_next_due(unit: cmd.Unit, at: int | None, held_up: bool) -> None:
     unit.next_due_at, unit.held_up = at, held_up
+
+
+def _leave_held_up(unit: cmd.Unit, families: Families, touched: Families, locked: set[str]) -> None:
+    """Lost and expired jobs with somebody behind them whom another transaction holds are left for a later tick."""
+
+    def is_free(job: Job) -> bool:
+        behind, seen = [job.id], {job.id}
+        while behind:
+            fresh = touched.pairs.get(behind.pop(), set()) - seen
+            seen |= fresh
+            behind += fresh
+        if seen <= locked:
+            families.take((parent, child) for parent in seen for child in touched.pairs.get(parent, ()))
+            return True
+        unit.held_up = True
+        return False
+
+    unit.lost = [job for job in unit.lost if is_free(job)]
+    unit.expired = [job for job in unit.expired if is_free(job)]
 
 
 def _known_parents(needs: cmd.Needs, unit: cmd.Unit, holders: set[str]) -> set[str]:

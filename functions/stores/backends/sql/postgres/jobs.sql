@@ -26,6 +26,15 @@ WITH RECURSIVE family (id) AS (
 )
 SELECT {light} FROM observatory.jobs WHERE id IN (SELECT id FROM family) ORDER BY id FOR UPDATE OF jobs;
 
+-- name: try_ending
+-- As lock_ending, for a tick: what others hold is passed over, so that it delays nothing but the end that would touch it.
+WITH RECURSIVE family (id) AS (
+    SELECT unnest(%(ending)s::uuid[])
+    UNION
+    SELECT edges.child_id FROM family JOIN observatory.edges ON edges.parent_id = family.id AND NOT edges.settled
+)
+SELECT {light} FROM observatory.jobs WHERE id IN (SELECT id FROM family) ORDER BY id FOR UPDATE OF jobs SKIP LOCKED;
+
 -- name: waiting_children
 -- Read after lock_ending, in a snapshot of its own: a child that was submitted while the lock was waited for is among them.
 WITH RECURSIVE tree (parent_id, child_id) AS (
