@@ -264,7 +264,7 @@ def test_a_whole_schedule_comes_from_a_file(system: System) -> None:
         (["schedules", "frobnicate"], 2, "schedules takes"),
         (["schedules", "put"], 2, "name the schedule"),
         (["schedules", "put", "x", "demo.noop", "--every", "soon"], 2, "no span"),
-        (["schedules", "put", "x", "demo.noop", "--every", "5", "--after", "job"], 2, "depends_on"),
+        (["schedules", "put", "x", "demo.noop", "--every", "5", "--after", "job"], 2, "--after: belongs to one job"),
         (["schedules", "put", "x", "demo.noop", "--cron", "61 * * * *", "--timezone", "Europe/Belin"], 3, "Europe/Berlin"),
         (["schedules", "put", "x", "demo.noop"], 3, "cron"),
         (["schedules", "run", "no-such"], 5, "no-such"),

@@ -53,7 +53,11 @@ class Life:
         elif name == "cancel" and job.status not in ("succeeded", "failed", "cancelled"):
             moves.cancel(job, "anna", "enough")
         elif name == "reopen" and job.status in ("failed", "cancelled"):
-            moves.reopen(job, "berta", None)
+            if job.lease_token == 0 and job.expires_at is not None and job.expires_at <= self.now:
+                with pytest.raises(IllegalMove, match="expires_at"):
+                    moves.reopen(job, "berta", None)
+            else:
+                moves.reopen(job, "berta", None)
         elif name == "expire" and job.lease_token == 0 and job.status in ("waiting", "scheduled", "queued"):
             moves.expire(job)
 
