@@ -152,6 +152,7 @@ def test_every_access_point_has_a_port_of_the_node_and_of_the_proxy() -> None:
     ports = [port["port"] for port in service["spec"]["ports"]]
     assert ports == [point.port for point in access.ACCESS] == [mapping["hostPort"] for mapping in mappings]
     assert node_ports == [mapping["containerPort"] for mapping in mappings]
+    assert all(30_000 <= port < 30_086 for port in node_ports)  # none that Kubernetes may have given to another Service (KEP-3668)
     assert all(mapping["listenAddress"] == "127.0.0.1" for mapping in mappings)  # nobody else is let in
 
 
