@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.contenders import PYTHON
-from tests.support.servers import server_folder
+from tests.support.servers import REQUIRED, server_folder
 from tests.support.system import ROOT
 
 
@@ -18,9 +18,15 @@ def bench(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=ROOT, env=dict(os.environ) | environment, capture_output=True, text=True, timeout=400, check=False)
 
 
+@pytest.fixture
+def celery() -> None:
+    if not PYTHON.exists():
+        assert not REQUIRED, "Celery is not here: `make test-servers` installs it"
+        pytest.skip("Celery is not here: `make test-servers` installs it")
+
+
 @pytest.mark.servers
-@pytest.mark.skipif(not PYTHON.exists(), reason="Celery is not here: `make test-servers` installs it")
-def test_both_are_measured_at_the_same_batch_and_everything_is_stopped(tmp_path: Path) -> None:
+def test_both_are_measured_at_the_same_batch_and_everything_is_stopped(celery: None, tmp_path: Path) -> None:
     with server_folder("rabbitmq") as folder:
         done = bench("--jobs", "500", "--rounds", "1", "--only", "batches-500", "--folder", str(folder), "--json", str(tmp_path / "found.json"))
         assert done.returncode in (0, 1), done.stderr  # how fast they are is no matter here

@@ -1,8 +1,6 @@
 """History: what retention dropped from the job store comes from the event log, and no page shows where the one ends."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -18,22 +16,10 @@ from functions.stores.backends.feed_event_log import FeedEventLog
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
 from functions.stores.event_log import Extent
-from functions.stores.retention import Keeping, Retention
+from functions.stores.retention import Keeping
 from tests.support.memory_event_log import MemoryEventLog
-from tests.support.stores import mixed_life, run_all, sqlite_store, submit
-
-EVERYTHING = Retention({"succeeded": 0, "failed": 0, "cancelled": 0})
-
-
-@pytest.fixture
-async def jobs(quick_folder: Path) -> AsyncIterator[SqliteJobStore]:
-    async with sqlite_store(quick_folder) as store:
-        yield store
-
-
-@pytest.fixture
-def stats(jobs: SqliteJobStore) -> SqliteStatsStore:
-    return SqliteStatsStore(jobs.database)
+from tests.support.readers import EVERYTHING
+from tests.support.stores import mixed_life, run_all, submit
 
 
 @pytest.fixture

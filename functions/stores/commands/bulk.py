@@ -25,7 +25,7 @@ class BulkStep(Command):
 
     def needs(self, needs: Needs, unit: Unit) -> None:
         needs.operations.add(self.operation)
-        if self.action != "rerun":
+        if self.action in MOVES:
             needs.ending.update(self.job_ids)
 
     def apply(self, unit: Unit) -> BulkState | None:
