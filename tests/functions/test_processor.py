@@ -471,7 +471,7 @@ async def test_a_queue_with_a_rate_is_claimed_for_again_while_there_is_something
             await asyncio.sleep(0.01)
     await until(lambda: not processor._timed)
     before = len(claims)
-    assert before >= 3
+    assert before >= 2  # the rate lets fifty go at once: the others were claimed with nobody ringing
     await asyncio.sleep(0.2)  # ten times the pause of its rate: that nothing is done is what is tested
     assert len(claims) == before
     await processor.drain()
