@@ -64,7 +64,7 @@ cli: .venv/ready ## the command line: make cli ARGS="list --limit 5"
 
 .PHONY: test
 test: .venv/ready-for-tests ## all tests but the long ones below (under five minutes)
-	@$(BIN)/python -m pytest -m "not kills and not openapi" -rs -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -m "not kills and not openapi" -n 2 --dist loadfile $(ARGS)
 
 .PHONY: test-kills
 test-kills: .venv/ready-for-tests ## 200 seeded kills of the whole system, each followed by the checker
@@ -76,11 +76,11 @@ test-openapi: .venv/ready-for-tests ## 20,000 requests made up from the OpenAPI 
 
 .PHONY: test-servers
 test-servers: .venv/ready-for-tests .venv-celery/ready ## the suites of every port on PostgreSQL, Redis, MongoDB and RabbitMQ; starts them, and needs all of them
-	@OBSERVATORY_TEST_SERVERS=required $(BIN)/python -m pytest -m servers -rs $(ARGS)
+	@OBSERVATORY_TEST_SERVERS=required $(BIN)/python -m pytest -m servers $(ARGS)
 
 .PHONY: test-all
-test-all: .venv/ready-for-tests ## everything that exists, going on after a failure; ends with one table
-	@$(BIN)/python -m tests.everything
+test-all: .venv/ready-for-tests ## everything that exists, going on after a failure; ends with one table (PARTS="lint test": these parts)
+	@$(BIN)/python -m tests.everything $(PARTS)
 
 .PHONY: lint
 lint: .venv/ready-for-tests ## ruff, mypy, and the contracts against the released ones

@@ -1,4 +1,7 @@
-"""`make test-all`: everything that exists, one part after the other; goes on after a failure, and ends with one table."""
+"""`make test-all`: everything that exists, one part after the other; goes on after a failure, and ends with one table.
+
+Named parts alone: `make test-all PARTS="lint test"`. What failed is repeated, a line a test or check, below the table.
+"""
 
 import re
 import shutil
@@ -11,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 _COUNTS = re.compile(r"^=*\s*((?:\d+ [a-z]+(?:, )?)+) in [\d.]+s", re.M)
+_FAILURES = re.compile(r"^\s*(?:FAILED|ERROR|FAIL)\s.*", re.M)  # pytest's, and the gate's
 
 
 def _always() -> str:
@@ -47,12 +51,13 @@ PARTS = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`verdict` is passed, FAILED or not run; `found` what was counted, or why not."""
+    """`verdict` is passed, FAILED or not run; `found` what was counted, or why not; `failures` a line each."""
 
     part: Part
     verdict: str
     seconds: float
     found: str
+    failures: Sequence[str] = ()
 
 
 def run(part: Part, command: Sequence[str] = ("make", "--no-print-directory")) -> Outcome:
@@ -66,7 +71,8 @@ def run(part: Part, command: Sequence[str] = ("make", "--no-print-directory")) -
         assert process.stdout is not None
         said = "".join(_shown(process.stdout))
     code = process.returncode
-    return Outcome(part, "FAILED" if code else "passed", time.monotonic() - began, _counted(said, code))
+    failures = [line.strip() for line in _FAILURES.findall(said)] if code else []
+    return Outcome(part, "FAILED" if code else "passed", time.monotonic() - began, _counted(said, code), failures)
 
 
 def _shown(lines: Iterable[str]) -> Iterable[str]:
@@ -87,11 +93,18 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip() for row in rows)
 
 
-def main() -> int:
-    outcomes = [run(part) for part in PARTS]
+def main(names: Sequence[str] = ()) -> int:
+    known = [part.target for part in PARTS]
+    if unknown := [name for name in names if name not in known]:
+        print(f"error: no part is named {', '.join(unknown)}; there are {', '.join(known)}", file=sys.stderr)
+        return 2
+    outcomes = [run(part) for part in PARTS if not names or part.target in names]
     print(f"\n{table(outcomes)}", flush=True)
+    for outcome in outcomes:
+        for failure in outcome.failures:
+            print(f"{outcome.part.target}: {failure}", flush=True)
     return 1 if any(outcome.verdict == "FAILED" for outcome in outcomes) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
