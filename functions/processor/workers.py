@@ -25,7 +25,7 @@ __all__ = ["Assignment", "Outcome", "WorkerPool"]
 
 CANCEL_GRACE_SECONDS = 5.0
 STALL_SECONDS = 0.05
-TRACE_SECONDS = 0.03
+TRACE_SECONDS = 0.2  # for a hung worker to say where it is, before it is killed
 TRACE_SIGNAL = signal.SIGUSR2  # as in worker_process.py
 KILLED_SECONDS = 60.0  # until the end of a killed worker is seen
 _QUICK_LOOK_SECONDS, _LOOK_SECONDS = 0.005, 0.05

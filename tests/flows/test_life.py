@@ -1,5 +1,6 @@
 """A job's life in the running system, and the system's own: timeouts, crashes, retries, restarts, drains, a full disk."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -175,12 +176,10 @@ def group(pid: int) -> list[int]:
     found = [pid]
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            try:
+            with contextlib.suppress(OSError):  # it ended meanwhile
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if os.getpgid(int(entry.name)) == os.getpgid(pid) or int(fields[1]) == pid:
-                found.append(int(entry.name))
+                if os.getpgid(int(entry.name)) == os.getpgid(pid) or int(fields[1]) == pid:
+                    found.append(int(entry.name))
     for child in found[1:]:
         found += [int(p) for p in subprocess.run(["pgrep", "-P", str(child)], capture_output=True, text=True).stdout.split()]
     return list(dict.fromkeys(found))

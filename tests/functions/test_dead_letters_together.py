@@ -143,8 +143,8 @@ async def test_a_process_that_stops_ends_the_letter_in_hand_and_hands_its_operat
 
 
 async def test_a_hold_outlives_its_first_term_while_the_work_goes_on(store: SqliteJobStore) -> None:
-    async with holding.holding(store, "bulk/1", "anna", 0.3) as hold:
-        await asyncio.sleep(0.8)
+    async with holding.holding(store, "bulk/1", "anna", 1.0) as hold:
+        await asyncio.sleep(2.5)  # longer than its term: time itself is what is tested
         assert hold is not None and hold.is_held
         assert not await store.hold("bulk/1", "boris", 1)
     assert await store.hold("bulk/1", "boris", 1)

@@ -376,7 +376,7 @@ class TestPatience:
         assert await states(store, *ids) == ["succeeded", "succeeded"]
 
     async def test_an_event_that_rings_nothing_here_is_answered_at_once(self, store: SqliteJobStore, processor: Processor) -> None:
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):  # less than its patience
             assert await processor.handle("processor-x", [queued(store, await one(store), queue="of-others")]) == [200]
 
     async def test_an_event_is_answered_when_its_time_is_over_and_the_work_goes_on(self, store: SqliteJobStore, pool: PlayedPool) -> None:
@@ -395,7 +395,7 @@ class TestPatience:
         answer = asyncio.ensure_future(processor.handle("processor-default", [queued(store, job_id)]))
         await until(lambda: pool.got)
         await processor.drain()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):  # less than its patience
             assert await answer == [200]
         assert await states(store, job_id) == ["queued"]
 
