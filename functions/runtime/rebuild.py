@@ -86,6 +86,17 @@ async def _mend_table(store: JobStore, wrong: list[Difference]) -> None:
         await store.restore_schedules({name: fold_schedule(event.document for event in histories_of[name]) for name in sorted(schedules)})
     if histories or any(difference.part == "counts" for difference in wrong):
         await store.restore(histories)
+    families = {str(difference.ids[0]) for difference in wrong if difference.part == "family"}
+    await _mend_families(store, sorted((families | set(jobs)) - broken), broken)
+
+
+async def _mend_families(store: JobStore, jobs: list[str], broken: set[Any]) -> None:
+    """What jobs wait for from their parents' streams, if those are whole; whose parents have all ended goes on as it should have."""
+    waiting = {job.job_id: job for job in await store.waiting(jobs)}
+    whole = [job_id for job_id in jobs if job_id not in waiting or broken.isdisjoint(waiting[job_id].parents)]
+    if whole:
+        await store.restore_waiting({job_id: waiting[job_id].open if job_id in waiting else () for job_id in whole})
+        await store.free_waiting({job_id: waiting[job_id].parents for job_id in whole if job_id in waiting})
 
 
 def main() -> int:

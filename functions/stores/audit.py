@@ -16,7 +16,7 @@ from contracts.job import Attempt, Job
 from contracts.schedule import Schedule, fold_schedule
 from contracts.statistics import ALL_TIME, Delta, fold, merge
 from contracts.times import to_rfc3339
-from functions.stores.job_store import JobStore
+from functions.stores.job_store import JobStore, Waiting
 from functions.stores.stats_store import StatsStore
 
 PAGE = 500
@@ -26,7 +26,7 @@ TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`part` is job, attempt, family, schedule, counts, statistics or log; `about` what differs; `stored` against what the log says."""
+    """`part` is job, attempt, family (what a job waits for), schedule, counts, statistics or log; `about` what differs; `stored` against what the log says."""
 
     part: str
     about: str
@@ -88,15 +88,20 @@ class Audit:
                 after = number
                 for found in compare_job(job, events, attempts):
                     yield found
-            for job_id, stored, open_parents in await self._miscounted([job for _, job, _, _ in page]):
-                yield Difference("family", job_id, "open_parents", stored, open_parents, (job_id,))
+            for found in await self._families([job for _, job, _, _ in page]):
+                yield found
             self.jobs += len(page)
             self.progress("jobs", self.jobs, max(total, self.jobs))
 
-    async def _miscounted(self, jobs: Sequence[Job]) -> list[tuple[str, int, int]]:
-        """A job that waits for a parent that has ended would wait for ever."""
+    async def _families(self, jobs: Sequence[Job]) -> list[Difference]:
+        """A job that waits for a parent that has ended, or for one whose end nobody would tell it of, would wait for ever."""
         waiting = [job.id for job in jobs if job.status == "waiting"]
-        return await self.store.miscounted_parents(waiting) if waiting else []
+        found = [
+            Difference("family", job.id, "open_parents", job.open_parents, 0, (job.id,))
+            for job in jobs
+            if job.open_parents and job.status != "waiting"
+        ]
+        return found + [difference for job in (await self.store.waiting(waiting) if waiting else ()) for difference in compare_family(job)]
 
     # ---- counts and statistics ----------------------------------------------------------------------------------
 
@@ -165,7 +170,19 @@ def compare_job(job: Job, events: list[Event], attempts: list[Attempt]) -> list[
         stored, told = getattr(job, name), getattr(folded.job, name)
         if stored != told:
             found.append(Difference("job", job.id, name, _shown(name, stored), _shown(name, told), (job.id,)))
+    if (job.lease_until is None) == (job.status == "running"):  # until when is no part of the log; whether there is one is
+        told = "running, so under a lease" if job.status == "running" else None
+        found.append(Difference("job", job.id, "lease_until", _shown("lease_at", job.lease_until), told, (job.id,)))
     return found + _compare_attempts(job, folded, attempts)
+
+
+def compare_family(job: Waiting) -> list[Difference]:
+    """What a job waits for against what its parents' events tell."""
+    if job.open_parents != len(job.open):
+        return [Difference("family", job.job_id, "open_parents", job.open_parents, len(job.open), (job.job_id,))]
+    if set(job.told_by) != set(job.open):
+        return [Difference("family", job.job_id, "waits_for", sorted(job.told_by), sorted(job.open), (job.job_id,))]
+    return [] if job.open else [Difference("family", job.job_id, "status", "waiting", "its parents have ended", (job.job_id,))]
 
 
 def compare_schedule(name: str, row: Schedule | None, events: list[Event]) -> list[Difference]:

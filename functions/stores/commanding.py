@@ -64,6 +64,9 @@ class Commanding:
         reason = operation.reason or f"bulk operation {operation.id}"
         return await self.write(cmd.BulkStep(operation.id, operation.action, at, operation.matched, job_ids, operation.actor, reason, outcomes))
 
+    async def free_waiting(self, waiting: Mapping[str, Sequence[str]]) -> int:
+        return await self.write(cmd.FreeWaiting(waiting))
+
     # ---- queues -----------------------------------------------------------------------------------------------
 
     async def declare_queues(self, declarations: Sequence[tuple[str, int | None, float | None, bool]]) -> None:

@@ -98,6 +98,18 @@ class QueueState:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """A job that waits, and its parents: those whose end it is still to be told of (`told_by`), and those that by the log have not
+    ended since it came (`open`)."""
+
+    job_id: str
+    open_parents: int
+    parents: Sequence[str]
+    told_by: Sequence[str]
+    open: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """An event that a Trigger's subscriber could not handle, with its original bytes."""
 
@@ -416,11 +428,17 @@ class JobStore(Protocol):
     async def missing(self, job_ids: Sequence[str]) -> list[str]:
         """Those of these jobs that have no row."""
 
-    async def miscounted_parents(self, job_ids: Sequence[str]) -> list[tuple[str, int, int]]:
-        """Those of these jobs that wait for another number of parents than have not ended: id, `open_parents`, how many have not."""
+    async def waiting(self, job_ids: Sequence[str]) -> list[Waiting]:
+        """Those of these jobs that wait."""
 
     async def restore(self, histories: Sequence[tuple[str, Folded]]) -> None:
         """Writes rows and attempts as the log tells them, and the counts that follow; a job without events loses its row."""
+
+    async def restore_waiting(self, open_parents: Mapping[str, Sequence[str]]) -> None:
+        """Has each job wait for these of its parents, and for no others."""
+
+    async def free_waiting(self, waiting: Mapping[str, Sequence[str]]) -> int:
+        """Those of these jobs that wait for nobody go on, as by the end of the last of their parents (given with each); how many."""
 
     # ---- dead letters and refusals -----------------------------------------------------------------------------
     async def keep_dead_letter(self, letter: DeadLetter) -> None:

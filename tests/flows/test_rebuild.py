@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,9 @@ SPOILT = {
     "a status": ("UPDATE jobs SET status = 'failed' WHERE number = (SELECT max(number) - 1 FROM jobs)", "job", "status"),
     "a job that waits for nobody": ("UPDATE jobs SET status = 'waiting', open_parents = 1 WHERE number = (SELECT max(number) - 1 FROM jobs)", "family",
                                     "open_parents"),
+    "a job that ended under a lease": ("UPDATE jobs SET lease_until = 1 WHERE number = (SELECT max(number) - 1 FROM jobs)", "job", "lease_until"),
+    "a job that counts parents and does not wait": ("UPDATE jobs SET open_parents = 1 WHERE number = (SELECT max(number) - 1 FROM jobs)", "family",
+                                                    "open_parents"),
     "a row that is gone": ("DELETE FROM jobs WHERE number = (SELECT max(number) - 1 FROM jobs)", "job", "row"),
     "an attempt": ("UPDATE attempts SET outcome = 'succeeded' WHERE rowid IS NULL OR (outcome = 'failed' AND job_id = (SELECT max(job_id) FROM attempts"
                    " WHERE outcome = 'failed') AND lease_token = 1)", "attempt", "outcome"),
@@ -104,6 +107,64 @@ def test_what_was_spoilt_is_named_and_mended_from_the_log(data: Path, what: str)
     assert (code, report["differences"]) == (0, 0), report
     assert report["mended"] >= 1
     assert check(data / "observatory.db") == []
+
+
+CHILD = "WHERE number = (SELECT max(number) FROM jobs)"
+EDGE = "WHERE child_id = (SELECT id FROM jobs ORDER BY number DESC LIMIT 1) AND parent_id = (SELECT id FROM jobs ORDER BY number DESC LIMIT 1 OFFSET 1)"
+HANGING = {
+    "waits for one too many": (f"UPDATE jobs SET open_parents = 3 {CHILD}", "open_parents"),
+    "waits for one too few": (f"UPDATE jobs SET open_parents = 1 {CHILD}", "open_parents"),
+    "is not told of an end": (f"UPDATE edges SET settled = 1 {EDGE}", "waits_for"),
+    "is not known to its parent": (f"DELETE FROM edges {EDGE}", "waits_for"),
+}
+
+
+@pytest.mark.parametrize("what", HANGING)
+def test_a_job_that_would_wait_wrongly_is_named_and_mended_and_goes_on_when_its_parents_end(data: Path, what: str) -> None:
+    sql, field = HANGING[what]
+    parents, child = family(data)
+    spoil(data, sql)
+    named_and_mended(data, field)
+    with resumed(data) as system:
+        done = system.ended(child)
+        assert done["status"] == "succeeded"
+        assert all(system.job(parent)["finished_at"] <= done["started_at"] for parent in parents)
+    assert check(data / "observatory.db") == []
+
+
+def test_a_job_whose_parents_have_ended_meanwhile_goes_on_once_it_is_mended(data: Path) -> None:
+    parents, child = family(data)
+    spoil(data, HANGING["waits for one too many"][0])
+    with resumed(data) as system:
+        for parent in parents:
+            system.ended(parent)
+        assert system.job(child)["status"] == "waiting"
+    named_and_mended(data, "open_parents")
+    with resumed(data) as system:
+        assert system.ended(child)["status"] == "succeeded"
+    assert check(data / "observatory.db") == []
+
+
+def family(data: Path) -> tuple[list[str], str]:
+    """Two parents that do not run yet, and the job that waits for both; nothing runs."""
+    with System(data, OBSERVATORY_KEEP_JOBS_MAX="0") as system:
+        system.request("POST", "/v1/queues/default/pause", {})
+        parents = [system.submit("demo.noop"), system.submit("demo.noop")]
+        return parents, system.submit("demo.noop", depends_on=parents)
+
+
+def named_and_mended(data: Path, field: str) -> None:
+    code, report = rebuild(data, "--check")
+    assert (code, [(item["part"], item["field"]) for item in report["items"]]) == (1, [("family", field)])
+    code, report = rebuild(data, "--apply", "--yes")
+    assert (code, report["differences"]) == (0, 0), report
+
+
+@contextmanager
+def resumed(data: Path) -> Iterator[System]:
+    with System(data, OBSERVATORY_KEEP_JOBS_MAX="0") as system:
+        system.request("POST", "/v1/queues/default/resume", {})
+        yield system
 
 
 def test_without_a_yes_only_the_statistics_are_mended(data: Path) -> None:

@@ -1,10 +1,11 @@
 """What an audit reads of PostgreSQL, and how it mends the tables from the log."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import orjson
 
+from contracts import event_types as types
 from contracts.event import Event
 from contracts.folding import Folded
 from contracts.job import Attempt, Job
@@ -13,7 +14,8 @@ from functions.stores.backends.postgres_reading import by_state
 from functions.stores.backends.postgres_rows import named, new_row, packed, uuids
 from functions.stores.backends.postgres_statements import call
 from functions.stores.backends.postgres_transaction import Transaction
-from functions.stores.rows import job_of, to_json
+from functions.stores.job_store import Waiting
+from functions.stores.rows import ENDS, job_of, to_json, waiting_of
 
 History = tuple[int, Job, list[Event], list[Attempt]]
 
@@ -43,8 +45,8 @@ async def missing(database: PostgresDatabase, job_ids: Sequence[str]) -> list[st
     return [row[0] for row in await database.rows("missing_jobs", ids=uuids(job_ids))]
 
 
-async def miscounted_parents(database: PostgresDatabase, job_ids: Sequence[str]) -> list[tuple[str, int, int]]:
-    return [(row[0], row[1], row[2]) for row in await database.rows("miscounted_parents", ids=uuids(job_ids))]
+async def waiting(database: PostgresDatabase, job_ids: Sequence[str]) -> list[Waiting]:
+    return waiting_of(await database.rows("waiting", ids=uuids(job_ids), ends=list(ENDS), reopened=types.JOB_REOPENED))
 
 
 # ---- mending ----------------------------------------------------------------------------------------------------
@@ -65,6 +67,14 @@ async def restore(transaction: Transaction, histories: Sequence[tuple[str, Folde
     transaction.add("lock_placing")
     transaction.add("forget_counts")
     transaction.add("count_again")
+
+
+def restore_waiting(transaction: Transaction, open_parents: Mapping[str, Sequence[str]]) -> None:
+    counts = [(job_id, len(parents)) for job_id, parents in open_parents.items()]
+    transaction.add("restore_open_parents", rows=named(("id", "open_parents"), counts))
+    transaction.add("settle_edges_of", ids=uuids(open_parents))
+    edges = [(parent, job_id) for job_id, parents in open_parents.items() for parent in parents]
+    transaction.add("restore_edges", rows=named(("parent_id", "child_id"), edges))
 
 
 async def _restore_row(transaction: Transaction, job: Job) -> None:

@@ -49,6 +49,7 @@ from functions.stores.job_store import (
     Refusal,
     Resolve,
     Tick,
+    Waiting,
 )
 from functions.stores.pruning import Walk
 from functions.stores.retention import Checkpoint, Pruned, Retention
@@ -336,11 +337,14 @@ class PostgresJobStore(Commanding):
     async def missing(self, job_ids: Sequence[str]) -> list[str]:
         return await audit.missing(self.database, job_ids)
 
-    async def miscounted_parents(self, job_ids: Sequence[str]) -> list[tuple[str, int, int]]:
-        return await audit.miscounted_parents(self.database, job_ids)
+    async def waiting(self, job_ids: Sequence[str]) -> list[Waiting]:
+        return await audit.waiting(self.database, job_ids)
 
     async def restore(self, histories: Sequence[tuple[str, Folded]]) -> None:
         await self.write(SqlWrite(lambda transaction, now: audit.restore(transaction, histories)))
+
+    async def restore_waiting(self, open_parents: Mapping[str, Sequence[str]]) -> None:
+        await self.write(SqlWrite(lambda transaction, now: audit.restore_waiting(transaction, open_parents)))
 
     # ---- dead letters and refusals ----------------------------------------------------------------------------
 

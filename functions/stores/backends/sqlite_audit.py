@@ -2,17 +2,20 @@
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import orjson
 
+from contracts import event_types as types
 from contracts.event import Event
 from contracts.folding import COMPARED, Folded, FoldedAttempt
 from contracts.job import JOB_FIELDS, Attempt, Job
 from functions.stores.backends import sqlite_rows as rows
 from functions.stores.backends.sqlite_database import one
 from functions.stores.backends.sqlite_state import WriterState
+from functions.stores.job_store import Waiting
+from functions.stores.rows import ENDS, waiting_of
 
 History = tuple[int, Job, list[Event], list[Attempt]]
 
@@ -48,13 +51,20 @@ def missing(connection: sqlite3.Connection, job_ids: Sequence[str]) -> list[str]
     return [row[0] for row in connection.execute(sql, (orjson.dumps(list(job_ids)).decode(),))]
 
 
-def miscounted_parents(connection: sqlite3.Connection, job_ids: Sequence[str]) -> list[tuple[str, int, int]]:
-    sql = """SELECT child.id, child.open_parents, count(parent.id) FROM jobs AS child
-             LEFT JOIN edges ON edges.child_id = child.id AND edges.settled = 0
-             LEFT JOIN jobs AS parent ON parent.id = edges.parent_id AND parent.status NOT IN ('succeeded', 'failed', 'cancelled')
-             WHERE child.id IN (SELECT value FROM json_each(?)) AND child.status = 'waiting'
-             GROUP BY child.id HAVING child.open_parents != count(parent.id)"""
-    return connection.execute(sql, (orjson.dumps(list(job_ids)).decode(),)).fetchall()
+def waiting(connection: sqlite3.Connection, job_ids: Sequence[str]) -> list[Waiting]:
+    sql = """WITH waited AS (
+                 SELECT child.number, child.id AS child, child.open_parents, parents.value AS parent,
+                        (SELECT position FROM events WHERE stream = 'job/' || child.id AND sequence = 1) AS born,
+                        (SELECT max(position) FROM events WHERE stream = 'job/' || parents.value AND type IN (?, ?, ?)) AS ended
+                 FROM jobs AS child LEFT JOIN json_each(child.depends_on) AS parents
+                 WHERE child.id IN (SELECT value FROM json_each(?)) AND child.status = 'waiting'
+             )
+             SELECT child, open_parents, parent,
+                    EXISTS (SELECT 1 FROM edges WHERE parent_id = parent AND child_id = child AND settled = 0),
+                    EXISTS (SELECT 1 FROM events WHERE stream = 'job/' || parent) AND (ended IS NULL OR EXISTS (
+                        SELECT 1 FROM events WHERE stream = 'job/' || parent AND type = ? AND position > ended AND position < born))
+             FROM waited ORDER BY number"""
+    return waiting_of(connection.execute(sql, (*ENDS, orjson.dumps(list(job_ids)).decode(), types.JOB_REOPENED)))
 
 
 # ---- mending ----------------------------------------------------------------------------------------------------
@@ -73,6 +83,15 @@ def restore(connection: sqlite3.Connection, state: WriterState, histories: Seque
         tokens = orjson.dumps([token for token, attempt in folded.attempts.items() if attempt.outcome != "running"]).decode()
         connection.execute("DELETE FROM attempts WHERE job_id = ? AND lease_token NOT IN (SELECT value FROM json_each(?))", (job_id, tokens))
     _count_again(connection, state)
+
+
+def restore_waiting(connection: sqlite3.Connection, state: WriterState, open_parents: Mapping[str, Sequence[str]]) -> None:
+    for job_id, parents in open_parents.items():
+        connection.execute("UPDATE jobs SET open_parents = ? WHERE id = ?", (len(parents), job_id))
+        connection.execute("UPDATE edges SET settled = 1 WHERE child_id = ?", (job_id,))
+        sql = "INSERT INTO edges (parent_id, child_id, settled) VALUES (?, ?, 0) ON CONFLICT (parent_id, child_id) DO UPDATE SET settled = 0"
+        connection.executemany(sql, [(parent, job_id) for parent in parents])
+    state.has_edges = True
 
 
 def _restore_row(connection: sqlite3.Connection, state: WriterState, job: Job) -> None:

@@ -43,6 +43,7 @@ from functions.stores.job_store import (
     QueueState,
     Recovered,
     Refusal,
+    Waiting,
 )
 from functions.stores.pruning import Walk
 from functions.stores.retention import STATUSES, Checkpoint, Pruned, Retention
@@ -246,8 +247,8 @@ class SqliteJobStore(Commanding):
     async def missing(self, job_ids: Sequence[str]) -> list[str]:
         return await self.database.read(lambda connection: audit.missing(connection, job_ids))
 
-    async def miscounted_parents(self, job_ids: Sequence[str]) -> list[tuple[str, int, int]]:
-        return await self.database.read(lambda connection: audit.miscounted_parents(connection, job_ids))
+    async def waiting(self, job_ids: Sequence[str]) -> list[Waiting]:
+        return await self.database.read(lambda connection: audit.waiting(connection, job_ids))
 
     async def schedules_with_history(self) -> list[tuple[str, Schedule | None, list[Event]]]:
         return await self.database.read(schedules.with_history)
@@ -257,6 +258,9 @@ class SqliteJobStore(Commanding):
 
     async def restore(self, histories: Sequence[tuple[str, Folded]]) -> None:
         await self.database.ask(StateWrite(lambda connection, state: audit.restore(connection, state, histories)))
+
+    async def restore_waiting(self, open_parents: Mapping[str, Sequence[str]]) -> None:
+        await self.database.ask(StateWrite(lambda connection, state: audit.restore_waiting(connection, state, open_parents)))
 
     async def effects(self, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         return await self.database.read(lambda connection: reading.effects(connection, job_ids))

@@ -12,14 +12,14 @@ from functions.stores.commands.facts import DEAD_LETTER_EVENTS, QUEUE_EVENTS, De
 from functions.stores.commands.firing import firing_key
 from functions.stores.commands.running import Claim, Effect, EndAttempts, Progress, Release, Renew
 from functions.stores.commands.schedules import DeclareSchedules, DeleteSchedule, PauseSchedule, PutSchedule, RunSchedule
-from functions.stores.commands.submissions import Submit, settle_children
+from functions.stores.commands.submissions import FreeWaiting, Submit, settle_children
 from functions.stores.commands.ticking import TickCommand
 from functions.stores.commands.unit import MINUTE, Command, Needs, Unit, apply_all, each, state_deltas
 from functions.stores.commands.wishes import CancelJobs, Reopen
 
 __all__ = [
     "DEAD_LETTER_EVENTS", "MINUTE", "QUEUE_EVENTS", "BulkStep", "CancelJobs", "Claim", "Command", "DeadLetterEvent", "DeclareSchedules",
-    "DeleteSchedule", "Effect", "EndAttempts", "JudgeAlerts", "Needs", "PauseSchedule", "Progress", "PutSchedule", "QueueEvent", "Release",
-    "Renew", "Reopen", "RunSchedule", "Submit", "TickCommand", "Unit", "apply_all", "each", "firing_key", "letter_after", "settle_children",
-    "state_deltas",
+    "DeleteSchedule", "Effect", "EndAttempts", "FreeWaiting", "JudgeAlerts", "Needs", "PauseSchedule", "Progress", "PutSchedule", "QueueEvent",
+    "Release", "Renew", "Reopen", "RunSchedule", "Submit", "TickCommand", "Unit", "apply_all", "each", "firing_key", "letter_after",
+    "settle_children", "state_deltas",
 ]  # fmt: skip

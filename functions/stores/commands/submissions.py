@@ -1,6 +1,6 @@
 """Commands that submit jobs, and what the end of a parent does to its children."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from contracts import trace
@@ -160,3 +160,29 @@ def settle_children(unit: Unit, children_of: Callable[[Sequence[str]], dict[str,
                     if child.open_parents == 0:
                         unit.moves.release_child(child)
                 unit.touch(child)
+
+
+@dataclass(slots=True)
+class FreeWaiting(Command):
+    """Jobs that wait though all their parents (given with each) have ended go the way that the last end should have sent them."""
+
+    waiting: Mapping[str, Sequence[str]]
+
+    def needs(self, needs: Needs, unit: Unit) -> None:
+        needs.ending.update(self.waiting)
+        needs.looked_at.update(parent for parents in self.waiting.values() for parent in parents)
+
+    def apply(self, unit: Unit) -> int:
+        return sum(self._one(unit, unit.jobs[job_id], parents) for job_id, parents in self.waiting.items() if job_id in unit.jobs)
+
+    @staticmethod
+    def _one(unit: Unit, job: Job, parents: Sequence[str]) -> bool:
+        if job.status != JobStatus.WAITING.value or job.open_parents:
+            return False
+        broken = [unit.jobs[parent] for parent in parents if parent in unit.jobs and unit.jobs[parent].status in ("failed", "cancelled")]
+        if broken and job.on_parent_failure == "cancel":
+            unit.moves.cancel(job, PROCESSOR, f"its parent {broken[0].id} is {broken[0].status}", "parent")
+        else:
+            unit.moves.release_child(job)
+        unit.touch(job)
+        return True

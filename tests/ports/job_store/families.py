@@ -3,10 +3,10 @@
 import pytest
 
 from contracts.errors import JobNotFound
-from functions.stores.job_store import JobStore
+from functions.stores.job_store import JobStore, Waiting
 from functions.stores.retention import Retention
 from tests.ports.job_store.retention import read_on
-from tests.ports.job_store.steps import one, request, run, submitted
+from tests.ports.job_store.steps import one, request, run, states, submitted
 
 
 async def ids(store: JobStore, job_id: str, limit: int = 5_000) -> list[str]:
@@ -63,3 +63,43 @@ class Families:
         assert await ids(store, child) == [child]
         with pytest.raises(JobNotFound):
             await store.family(parent, 10)
+
+    async def test_what_a_job_waits_for_is_told_from_the_log(self, store: JobStore) -> None:
+        first, second, third = await submitted(store, request(priority=9), request(), request())
+        before = await one(store, depends_on=[first, second], on_parent_failure="run")
+        await run(store, "permanent")
+        assert await store.waiting([first, before]) == [Waiting(before, 1, [first, second], [second], [second])]
+        await store.reopen([first], "anna", None)
+        after = await one(store, depends_on=[first, third])
+        both = [Waiting(before, 1, [first, second], [second], [second]), Waiting(after, 2, [first, third], [first, third], [first, third])]
+        assert await store.waiting([after, before]) == both
+        await run(store)
+        await read_on(store)
+        assert (await store.prune(Retention({"succeeded": 0}))).jobs == 1
+        assert await store.waiting([before, after]) == [both[0], Waiting(after, 1, [first, third], [third], [third])]
+
+    async def test_what_a_job_waits_for_can_be_mended(self, store: JobStore) -> None:
+        parent, other = await submitted(store, request(), request())
+        child, lost = await submitted(store, request(depends_on=[parent, other]), request(depends_on=[parent]))
+        await store.restore_waiting({child: [other], lost: []})
+        assert await store.waiting([child, lost]) == [
+            Waiting(child, 1, [parent, other], [other], [parent, other]), Waiting(lost, 0, [parent], [], [parent])]  # fmt: skip
+        await store.restore_waiting({child: [parent, other], lost: [parent]})
+        await run(store)
+        assert await states(store, child, lost) == ["waiting", "queued"]
+
+    async def test_whoever_waits_for_nobody_goes_on_as_by_the_end_of_the_last_parent(self, store: JobStore) -> None:
+        parent, broken, still = await submitted(store, request(priority=9), request(priority=8), request(run_at=store.now() + 3_600_000_000))
+        hanging = await submitted(
+            store, request(depends_on=[parent]), request(depends_on=[broken]), request(depends_on=[broken], on_parent_failure="run"),
+            request(depends_on=[still]), request(depends_on=["#1"]),
+        )  # fmt: skip
+        await store.restore_waiting({job_id: [still] for job_id in hanging[:4]})
+        await run(store)
+        await run(store, "permanent")
+        assert await states(store, *hanging) == ["waiting"] * 5
+        await store.restore_waiting({job_id: [] for job_id in hanging[:3]})
+        parents = {job.job_id: job.parents for job in await store.waiting(hanging)}
+        assert await store.free_waiting(parents) == 3
+        assert await states(store, *hanging) == ["queued", "cancelled", "queued", "waiting", "cancelled"]
+        assert await store.free_waiting(parents) == 0

@@ -13,14 +13,34 @@ FROM observatory.attempts WHERE job_id = ANY (%(ids)s::uuid[]) ORDER BY job_id, 
 -- name: missing_jobs
 SELECT id FROM unnest(%(ids)s::uuid[]) AS wanted (id) WHERE NOT EXISTS (SELECT 1 FROM observatory.jobs WHERE jobs.id = wanted.id);
 
--- name: miscounted_parents
--- Of jobs that wait: those whose count of open parents is not that of the parents that have not ended and do not count as ended.
-SELECT child.id, child.open_parents, count(parent.id)
-FROM observatory.jobs AS child
-LEFT JOIN observatory.edges ON edges.child_id = child.id AND NOT edges.settled
-LEFT JOIN observatory.jobs AS parent ON parent.id = edges.parent_id AND parent.status NOT IN ('succeeded', 'failed', 'cancelled')
-WHERE child.id = ANY (%(ids)s::uuid[]) AND child.status = 'waiting'
-GROUP BY child.id HAVING child.open_parents <> count(parent.id);
+-- name: waiting
+-- Of jobs that wait, each parent: whether its end is still to be told, and whether by the log it has not ended since the job came.
+-- The log's order is that of the commit numbers, in which commits get their positions.
+WITH waited AS (
+    SELECT child.number, child.id AS child, child.open_parents, parents.value::uuid AS parent, 'job/' || parents.value AS stream,
+           (SELECT (commit_id, place) FROM observatory.events WHERE stream = 'job/' || child.id AND sequence = 1) AS born,
+           (SELECT max(sequence) FROM observatory.events WHERE stream = 'job/' || parents.value AND type = ANY (%(ends)s)) AS ended
+    FROM observatory.jobs AS child LEFT JOIN LATERAL json_array_elements_text(child.depends_on::json) AS parents (value) ON true
+    WHERE child.id = ANY (%(ids)s::uuid[]) AND child.status = 'waiting'
+)
+SELECT child, open_parents, parent,
+       EXISTS (SELECT 1 FROM observatory.edges WHERE parent_id = parent AND child_id = child AND NOT settled),
+       EXISTS (SELECT 1 FROM observatory.events AS e WHERE e.stream = waited.stream) AND (ended IS NULL OR EXISTS (
+           SELECT 1 FROM observatory.events AS e
+           WHERE e.stream = waited.stream AND e.type = %(reopened)s AND e.sequence > ended AND (e.commit_id, e.place) < born))
+FROM waited ORDER BY number;
+
+-- name: restore_open_parents
+UPDATE observatory.jobs SET open_parents = r.open_parents
+FROM json_to_recordset(%(rows)s::json) AS r(id uuid, open_parents integer) WHERE jobs.id = r.id;
+
+-- name: settle_edges_of
+UPDATE observatory.edges SET settled = true WHERE child_id = ANY (%(ids)s::uuid[]) AND NOT settled;
+
+-- name: restore_edges
+INSERT INTO observatory.edges (parent_id, child_id, settled)
+SELECT parent_id, child_id, false FROM json_to_recordset(%(rows)s::json) AS r(parent_id uuid, child_id uuid)
+ON CONFLICT (parent_id, child_id) DO UPDATE SET settled = false;
 
 -- name: restore_job
 -- What the log does not tell stays; a running job's lease has run out, so that its worker's end is awaited no longer.
