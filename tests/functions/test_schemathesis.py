@@ -16,6 +16,7 @@ from tests.support.fuzzing import STREAM, Known, described, fuzz
 from tests.support.keys import KEYS, SETTING
 from tests.support.system import System, running_system
 
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")  # schemathesis does, now and then
 CASES = 20_000
 NOOP = {"type": "demo.noop", "payload": {}}
 SOME = ("list_events", "begin_bulk", "pause_queue", "list_dead_letters")  # one of each kind
