@@ -32,6 +32,14 @@ if TYPE_CHECKING:
 log = logging.getLogger("observatory.entrypoint")
 
 
+_endings: list[asyncio.Task[None]] = []  # of this process's functions, once it was told to end
+
+
+async def ended() -> None:
+    """Returns when what this process was told to end has ended; at once where nothing has begun."""
+    await asyncio.gather(*_endings, return_exceptions=True)
+
+
 class Service(Protocol):
     """What a function serves: it may be asked whether it is ready, and told to drain."""
 
@@ -157,7 +165,7 @@ class Function:
     def _end(self) -> None:
         if self._life is not None:
             self._life.stopped()
-        self._last = asyncio.get_running_loop().create_task(self._finish())
+        _endings.append(asyncio.get_running_loop().create_task(self._finish()))
 
     async def _finish(self) -> None:
         await self._service.drain()

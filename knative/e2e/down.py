@@ -6,6 +6,8 @@ from knative.e2e.kubectl import wait_until
 from knative.e2e.shell import run
 from knative.e2e.stages import Progress
 
+GRACE_SECONDS = 30
+
 
 def down(progress: Progress) -> None:
     """The kind cluster as a whole; on a cluster of the user's our namespace alone. Raises StageFailed."""
@@ -32,8 +34,9 @@ def _remove_namespace(progress: Progress) -> None:
         api("delete", "brokers", "--all", "--timeout=120s", timeout=140)
         for kind in ("bindings.rabbitmq.com", "queues.rabbitmq.com", "exchanges.rabbitmq.com", "policies.rabbitmq.com"):
             wait_until(f"no {kind} are left", lambda kind=kind: not api.items(kind), timeout=120, look=api.hints)  # type: ignore[misc]
-        stage.tell("functions end what they do")
+        stage.tell("functions end")
         api("delete", "services.serving.knative.dev", "--all", "--timeout=120s", timeout=140)
+        api("delete", "pods", "-l", "serving.knative.dev/service", f"--grace-period={GRACE_SECONDS}", "--wait=false")  # jobs go, too
         wait_until("functions have ended", lambda: not api.items("pods", "-l", "serving.knative.dev/service"), timeout=120, look=api.hints)
         api("delete", "namespace", NAMESPACE, "--timeout=240s", timeout=260)
         stage.result = "removed"

@@ -76,6 +76,18 @@ def test_every_service_says_what_it_needs_and_how_long_it_may_take() -> None:
         assert {"requests", "limits"} == set(container(name)["resources"]), name
 
 
+PASSED_ON_AFTER = 30  # seconds without a request until Knative's queue-proxy lets a pod's container hear that it is to end
+
+
+@pytest.mark.parametrize("processor", sorted({"processor"} | OWN_PROCESSORS))
+def test_a_processor_that_is_told_to_end_lets_its_longest_job_finish(processor: str) -> None:
+    given = {item["name"]: item["value"] for item in container(processor)["env"]}
+    settings = dict(line.split("=", 1) for line in (BASE / "settings.env").read_text().splitlines())
+    drain, grace = int(given["OBSERVATORY_DRAIN_SECONDS"]), int(given["GRACE_SECONDS"])
+    longest = int(settings["OBSERVATORY_TIMEOUT_SECONDS_MAX"])
+    assert longest < drain < grace < SERVICES[processor]["spec"]["template"]["spec"]["timeoutSeconds"] - PASSED_ON_AFTER
+
+
 def test_every_container_keeps_its_rights_small() -> None:
     shared = {each["path"]: each["value"] for each in yaml.safe_load((BASE / "function-patch.yaml").read_text())}
     for name in SERVICES:

@@ -130,6 +130,22 @@ def test_a_job_passes_through_functions_that_each_run_alone(tmp_path: Path) -> N
         assert stats["lag"] == 0 and stats["states"]["succeeded"] == 1
 
 
+def test_a_job_that_outlives_its_request_ends_before_its_processor(tmp_path: Path) -> None:
+    """On Knative a pod is told to end once it has no request left, and a request lasts no longer than its Service allows."""
+    data = tmp_path / "data"
+    with alone("gateway", data) as gateway:
+        job_id = gateway.request("POST", "/v1/jobs", {"type": "demo.sleep", "payload": {"seconds": 2}})[1]["id"]
+    with alone("read_model", data) as read_model:
+        queued = read_model.request("GET", f"/v1/jobs/{job_id}/events")[1]["items"][-1]
+    with alone("processor", data, image, settings={"OBSERVATORY_REQUEST_SECONDS": "0.2"}) as processor:
+        assert processor.request("POST", "/triggers/processor-default", queued, "application/cloudevents+json")[0] == 200
+    with alone("read_model", data) as read_model:
+        job = read_model.request("GET", f"/v1/jobs/{job_id}")[1]
+        known = {each["name"]: each for each in read_model.request("GET", "/v1/functions")[1]["items"]}
+    assert (job["status"], job["attempt"]) == ("succeeded", 1)
+    assert known["processor"]["instances"] == [] and known["processor"]["last_stopped_at"] is not None
+
+
 def test_a_schedule_fires_through_functions_that_each_run_alone(tmp_path: Path) -> None:
     """The gateway takes it, a tick of the scheduler alone (PingSource's event) fires it, and a second tick does not."""
     data, schedule = tmp_path / "data", {"every_seconds": 1, "template": {"type": "demo.noop", "payload": {}}}
