@@ -12,6 +12,7 @@ import yaml
 
 KOURIER = ("kourier-internal.kourier-system.svc.cluster.local", 80)
 NAMESPACE = "observatory"
+EACH_HAS = ("/health/", "/metrics")  # what every function answers for itself: who asks there asks that port's own
 LOCAL = ["localhost", "localhost:*", "127.0.0.1", "127.0.0.1:*"]
 
 
@@ -49,10 +50,10 @@ def names_by_port() -> dict[int, str]:
 
 
 def operations() -> list[tuple[str, str, str]]:
-    """(method, path, function) of every operation that a function owns, from the OpenAPI document."""
+    """(method, path, function) of every operation that one function owns, from the OpenAPI document."""
     from functions.runtime.openapi import routes
 
-    return [(route.method, route.path, owner) for owner, route in routes() if route.path.startswith("/v1")]
+    return [(route.method, route.path, owner) for owner, route in routes() if not route.path.startswith(EACH_HAS)]
 
 
 def proxy_configuration(owned: Iterable[tuple[str, str, str]]) -> str:
@@ -76,7 +77,8 @@ def _specific_first(operation: tuple[str, str, str]) -> tuple[list[tuple[bool, s
 
 def _operation_route(method: str, path: str, function: str) -> dict[str, Any]:
     where = {"safe_regex": {"regex": re.sub(r"\{[^}]*\}", "[^/]+", path)}} if "{" in path else {"path": path}
-    match = {**where, "headers": [{"name": ":method", "string_match": {"exact": method}}]}
+    taken = {"safe_regex": {"regex": "GET|HEAD"}} if method == "GET" else {"exact": method}  # every GET takes HEAD, too
+    match = {**where, "headers": [{"name": ":method", "string_match": taken}]}
     return {"match": match, "route": _to_function(function)}
 
 

@@ -156,6 +156,14 @@ def test_the_proxy_sends_each_operation_to_its_owner() -> None:
     assert (BASE / "envoy.yaml").read_text() == access.proxy_configuration(access.operations())
 
 
+def test_what_every_function_answers_for_itself_is_left_to_the_port_and_the_rest_is_owned_by_one() -> None:
+    owned = {(method, path) for method, path, _ in access.operations()}
+    assert {("GET", "/"), ("GET", "/openapi.json"), ("POST", "/"), ("GET", "/v1/jobs"), ("POST", "/v1/jobs")} <= owned
+    assert not [path for _, path in owned if path.startswith("/health") or path == "/metrics"]
+    (route,) = (each for each in [access._operation_route("GET", "/v1/jobs", "read-model")])
+    assert route["match"]["headers"] == [{"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}]  # every GET takes HEAD
+
+
 def test_every_access_point_has_a_port_of_the_node_and_of_the_proxy() -> None:
     mappings = [mapping for node in yaml.safe_load(KIND_CONFIG.read_text())["nodes"] for mapping in node["extraPortMappings"]]
     patch = (ROOT / "knative" / "overlays" / "kind" / "kustomization.yaml").read_text()

@@ -4,6 +4,8 @@ import time
 import uuid
 from typing import Any
 
+import httpx
+
 from knative.e2e import cluster, ports
 from knative.e2e.access import NAMESPACE
 from knative.e2e.checks.deployment import Deployment
@@ -12,6 +14,10 @@ from knative.e2e.stages import StageFailed
 
 CLOUD_EVENT = "dev.observatory.job.requested.v1"
 BOTH = ("processor-default", "metrics-engine")  # the Triggers that an event of a queued job goes by
+OF_SEVERAL: tuple[tuple[str, str, Any, int], ...] = (  # what every function's port takes, whoever answers it; what is sent, is sent in vain
+    ("GET", "/", None, 200), ("HEAD", "/v1/jobs", None, 200), ("GET", "/openapi.json", None, 200),
+    ("POST", "/", {}, 415), ("POST", "/v1/jobs", {}, 422),
+)  # fmt: skip
 MODES = ("binary", "structured", "batched")
 
 
@@ -232,9 +238,21 @@ def every_access_point_opens(it: Deployment) -> str:
     return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in took.items())
 
 
+def each_port_of_a_function_is_the_whole_api(it: Deployment) -> str:
+    """One origin for a browser: on each of these ports every operation goes to the function that owns it."""
+    points = [point for point in ports.present(it.api) if point.function]
+    for point in points:
+        with httpx.Client(base_url=it.addresses[point.name], headers=it.gateway.headers, timeout=90.0) as client:
+            for method, path, body, status in OF_SEVERAL:
+                answer = it._try(lambda client=client, ask=(method, path), body=body: client.request(*ask, json=body), 6)
+                assert answer.status_code == status, f"{method} {path} at {point.name}: {answer.status_code} {answer.text[:200]}"
+    return ", ".join(point.name for point in points)
+
+
 CHECKS = (
     the_context_answers,
     every_access_point_opens,
+    each_port_of_a_function_is_the_whole_api,
     the_gateway_is_healthy,
     the_read_model_is_healthy,
     every_pod_is_ready,
