@@ -180,7 +180,7 @@ def _sections(state: State, task_type: str) -> tuple[Section, Section]:
 
 
 def filled(schedule: Mapping[str, Any]) -> dict[str, Any]:
-    """A schedule's document as the form has it, without the payload."""
+    """A schedule's document as the form has it, without the payload; an interval's time zone means nothing and is refused."""
     template = schedule["template"]
-    own = {name: schedule[name] for name in ("name", *OWN) if schedule.get(name) is not None}
+    own = {name: schedule[name] for name in ("name", *OWN) if schedule.get(name) is not None and (name != "timezone" or schedule.get("cron"))}
     return own | {name: template[name] for name in TEMPLATE if name in template}

@@ -10,6 +10,7 @@ from console.state import State
 from console.update import update, wants
 from console.widgets.form import Form, Section
 from console.widgets.line import Line
+from contracts import validation
 from tests.console.scenes import DOCUMENTS, JOBS, LETTER, NOW, TASKS, press, scene, send, typed
 
 
@@ -188,6 +189,12 @@ def test_a_schedule_is_changed_with_its_payload_by_the_schema_of_its_task() -> N
     assert (act.method, act.path) == ("PUT", "/v1/schedules/nightly")
     assert act.body["template"] == {"type": "demo.everything", "payload": {"times": 4}}
     assert (act.body["cron"], act.body["timezone"]) == ("30 2 * * MON-FRI", "Europe/Oslo")
+
+
+def test_an_interval_is_saved_without_the_time_zone_that_its_document_tells() -> None:
+    [act] = sent(scene("schedule", subject="poll"), "ctrl-s")
+    assert act.body == {"every_seconds": 20, "overlap": "queue", "misfires": "none", "template": {"type": "demo.everything", "payload": {"times": 1}}}
+    assert validation.faults("schedule-request", act.body) == []
 
 
 def test_a_paste_goes_into_the_field_with_its_line_breaks() -> None:
