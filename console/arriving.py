@@ -39,8 +39,9 @@ SAMPLE_SECONDS = 0.4  # two samples are not closer
 def ticked(state: State, message: Ticked) -> Outcome:
     note = state.note if state.note is not None and state.note.until > message.now else None
     state = replace(state, now=message.now, ticked=message.now, wall=message.wall, note=note)
-    if state.link.condition == "connecting" and message.now - state.link.since > SPLASH_SECONDS and state.view.screen != "launcher":
-        state = replace(state, views=(View("launcher"),), prompt=None, question=None)
+    idle = state.view.screen == "dashboard" and state.prompt is None and state.help is None  # whoever went somewhere already stays there
+    if idle and state.link.condition == "connecting" and message.now - state.link.since > SPLASH_SECONDS:
+        state = replace(state, views=(View("launcher"),))
     return state, ()
 
 

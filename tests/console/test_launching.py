@@ -92,6 +92,12 @@ def test_a_server_that_is_slow_to_answer_gets_the_splash_and_a_quick_one_does_no
     assert frame(replace(waiting, ascii_only=True)).isascii()
 
 
+def test_the_splash_leaves_whoever_went_somewhere_meanwhile() -> None:
+    fresh = replace(scene(), data={}, link=replace(scene().link, condition="connecting", since=NOW, heard=0.0))
+    assert send(fresh, Pressed("5"), Ticked(NOW + 0.9, WALL)).view.screen == "queues"
+    assert send(fresh, Pressed(":"), Pressed("j"), Ticked(NOW + 0.9, WALL)).prompt is not None
+
+
 def test_other_servers_can_be_looked_at_from_the_launcher() -> None:
     state = send(away(), *map(Pressed, (":", *"ctx", "space", *"prod")))
     assert update(state, Pressed("enter"))[1] == (Connect("https://observatory.example", "prod"),)
