@@ -31,14 +31,17 @@ def totals(area: Area, state: State, has_alerts_panel: bool) -> None:
         area.put(x, 1, "-" if number is None else text.count(number), STATE_STYLES[status] if number else "faint", room - 1)
     area.line(2, "-" if state.ascii_only else "─", "faint")
     stale = state.stale(STATS)
+    note = ""
     if stale is not None:
-        area.right(2, [(f" these figures are {text.age(stale)} old ", "bad")], 1)
+        note = f" these figures are {text.age(stale)} old "
     elif stats and stats["lag"]:
-        area.right(2, [(f" statistics are {text.count(stats['lag'])} events behind ", "warn")], 1)
+        note = f" statistics are {text.count(stats['lag'])} event{'s' * (stats['lag'] != 1)} behind "
+    area.right(2, [(note, "bad" if stale is not None else "warn")], 1)
     alerts = state.items(ALERTS)
     if alerts and not has_alerts_panel:
         more = f" (and {len(alerts) - 1} more)" if len(alerts) > 1 else ""
-        area.put(1, 2, f" {_alert_mark(state)}{words_of(alerts[0])}{more} ", style_of(alerts[0]))
+        said = text.fit(f" {_alert_mark(state)}{words_of(alerts[0])}{more} ", area.columns - 2 - len(note))
+        area.put(1, 2, said, style_of(alerts[0]))
 
 
 # ---- throughput and times ---------------------------------------------------------------------------------------

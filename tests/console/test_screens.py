@@ -160,6 +160,15 @@ def test_throughput_of_the_last_seconds_comes_from_what_was_read() -> None:
 def test_statistics_that_lag_are_said_so() -> None:
     state = scene()
     assert "statistics are 70 events behind" in frame(send(state, Received(wants(state)[1], {**STATS, "lag": 70}, NOW)))
+    assert "statistics are 1 event behind" in frame(send(state, Received(wants(state)[1], {**STATS, "lag": 1}, NOW)))
+
+
+def test_an_alert_and_how_late_the_figures_are_share_a_line() -> None:
+    state = scene("dashboard", 80, 24)
+    state = send(state, Received(ALERTS, {"items": RAISED}, NOW), Received(wants(state)[1], {**STATS, "lag": 70}, NOW))
+    [line] = [line for line in frame(state).splitlines() if "behind" in line]
+    assert line.startswith("─ ▲ 16 of 32 jobs of type demo.fail")
+    assert line.endswith("… statistics are 70 events behind ─")
 
 
 # ---- stale and live ---------------------------------------------------------------------------------------------
