@@ -49,7 +49,7 @@ class Field:
 
 _BOUNDS = {
     "minimum": "at least {}", "exclusiveMinimum": "above {}", "maximum": "at most {}", "exclusiveMaximum": "below {}",
-    "minLength": "from {} characters", "maxLength": "up to {} characters", "minItems": "from {} items", "maxItems": "up to {} items",
+    "minLength": "{} or more characters", "maxLength": "up to {} characters", "minItems": "{} or more items", "maxItems": "up to {} items",
     "pattern": "as {}", "format": "a {}",
 }  # fmt: skip
 

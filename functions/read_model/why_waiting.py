@@ -43,9 +43,10 @@ def _queue(job: Job, queues: Mapping[str, QueueState], now: int) -> str:
     unseen = _unseen_seconds(job, queue, now)
     if unseen > UNSEEN_SECONDS:
         return _no_worker(queue, queues, unseen)
+    depth = max(queue.depth, 1)  # the queue may be read when it has just been claimed
     if queue.rate_per_second is not None:
-        return f"Queue {queue.name} starts at most {queue.rate_per_second:g} jobs a second, and {queue.depth} are queued."
-    return f"It is queued: {queue.depth} jobs wait in queue {queue.name}, and {queue.running} are running."
+        return f"Queue {queue.name} starts at most {queue.rate_per_second:g} a second, and has {depth} waiting."
+    return f"It is queued: queue {queue.name} has {depth} waiting and {queue.running} running."
 
 
 def _unseen_seconds(job: Job, queue: QueueState, now: int) -> float:
@@ -58,7 +59,7 @@ def _no_worker(queue: QueueState, queues: Mapping[str, QueueState], unseen: floa
     words = f"No worker was seen at queue {queue.name} for {unseen:.0f} s"
     elsewhere = sum(other.running for other in queues.values() if other.name != queue.name)
     if elsewhere:
-        return f"{words}: {elsewhere} jobs of other queues are running."
+        return f"{words}: other queues have {elsewhere} running."
     return f"{words}; is its processor running?"
 
 

@@ -58,8 +58,9 @@ LATE = NOW - 45 * SECOND
 @pytest.mark.parametrize(
     ("parts", "sentence"),
     [
-        ({}, "It is queued: 3 jobs wait in queue default, and 2 are running."),
-        ({"rate_per_second": 0.5}, "Queue default starts at most 0.5 jobs a second, and 3 are queued."),
+        ({}, "It is queued: queue default has 3 waiting and 2 running."),
+        ({"depth": 0}, "It is queued: queue default has 1 waiting and 2 running."),
+        ({"rate_per_second": 0.5}, "Queue default starts at most 0.5 a second, and has 3 waiting."),
         ({"workers": {"a": LATE, "b": LATE - SECOND}}, "No worker was seen at queue default for 45 s; is its processor running?"),
         ({"workers": {}}, "No worker was seen at queue default for 60 s; is its processor running?"),
         ({"max_running": 4, "running": 4, "workers": {}}, "Queue default is at its limit: 4/4 are running."),
@@ -80,7 +81,7 @@ def test_a_job_that_has_just_come_blames_nobody() -> None:
 def test_workers_that_are_busy_elsewhere_are_told_of() -> None:
     queues = {"default": queue(workers={}, running=0), "bulk": queue("bulk", running=8)}
     sentence = why_waiting(job("queued", queued_at=NOW - 30 * SECOND), queues, NOW)
-    assert sentence == "No worker was seen at queue default for 30 s: 8 jobs of other queues are running."
+    assert sentence == "No worker was seen at queue default for 30 s: other queues have 8 running."
 
 
 def test_a_queue_that_is_declared_no_more_is_named() -> None:
