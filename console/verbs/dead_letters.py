@@ -99,7 +99,9 @@ def _show(session: Session, letter_id: str, event_only: bool) -> int:
         session.json(letter)
         return exits.OK
     for name, value in letter.items():
-        session.say(clean(f"{name:<14}{value if isinstance(value, str | int) or value is None else ''}".rstrip()))
+        if value is None:
+            continue
+        session.say(clean(f"{name:<14}{value if isinstance(value, str | int) else ''}".rstrip()))
         if isinstance(value, dict | list):
             session.say(pretty(value))
     return exits.OK

@@ -99,6 +99,8 @@ def test_the_command_line_shows_replays_edits_and_discards(system: System, hooks
     system.submit("demo.noop")
     letter = kept(system)["id"]
     assert "503" in console(system, "dead-letters").stdout
+    shown = console(system, "dead-letters", "show", letter).stdout
+    assert "trigger       " in shown and "None" not in shown  # what is not there has no line
     failed = console(system, "dead-letters", "replay", letter)
     assert failed.returncode == 1 and "failed (503)" in failed.stdout
     (tmp_path / "event.json").write_text(console(system, "dead-letters", "show", letter, "--event").stdout)
