@@ -2,6 +2,8 @@
 
 import os
 import re
+import shlex
+import shutil
 from pathlib import Path
 
 from contracts.errors import ConfigurationError
@@ -51,6 +53,15 @@ def checked_key(key: str, where: str) -> str:
 def program() -> str:
     """What the command line is called in its own words: the script `observatory` says so by OBSERVATORY_PROGRAM."""
     return os.environ.get("OBSERVATORY_PROGRAM", "").strip() or "python -m console"
+
+
+def runnable(folder: Path) -> str:
+    """How the command line is called in that folder: `observatory` where that is on PATH, else by the path of its script."""
+    script = ROOT / "console" / "observatory"
+    found = shutil.which(script.name)
+    if found and Path(found).resolve() == script.resolve():
+        return script.name
+    return str(script.relative_to(ROOT)) if folder.resolve() == ROOT else shlex.quote(str(script))
 
 
 def context() -> str:

@@ -141,7 +141,7 @@ def _write(folder: Path, files: dict[str, str]) -> None:
 def _next_steps(task_type: str, module: str, folder: Path) -> str:
     path = "" if folder == environment.ROOT else f"PYTHONPATH={shlex.quote(str(folder))} "
     make = "make" if folder == environment.ROOT else f"make -C {shlex.quote(str(environment.ROOT))}"
-    program = environment.program()
+    program = environment.runnable(folder)
     return f"""
 Next:
   {_test_command(module, folder)}

@@ -4,6 +4,7 @@ import argparse
 import json
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from console import environment, exits, payloads
@@ -61,7 +62,7 @@ def _show(session: Session, task: Mapping[str, Any]) -> None:
         for name, field in fields.items()
     ])  # fmt: skip
     session.say()
-    session.say(f"  * required. Submit it: {environment.program()} submit {task['type']} {_example(fields, required)}".rstrip())
+    session.say(f"  * required. Submit it: {environment.runnable(Path.cwd())} submit {task['type']} {_example(fields, required)}".rstrip())
 
 
 def takes(field: payloads.Schema) -> str:

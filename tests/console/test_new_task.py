@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from console.environment import ROOT
 from tests.console.test_command_line import answer, console
 from tests.support.system import running_system
 
@@ -29,6 +30,18 @@ def test_the_command_that_it_names_runs_its_test(tmp_path: Path) -> None:
     assert done.returncode == 0 and "Ran 2 tests" in done.stderr, done.stderr
     (tmp_path / "my_words.py").write_text((tmp_path / "my_words.py").read_text().replace("len(long_enough)", "len(words)"))
     assert subprocess.run(["sh", "-c", command], capture_output=True).returncode == 1  # the test is one
+
+
+def test_the_commands_that_it_names_can_be_copied_whether_or_not_the_script_is_on_path(tmp_path: Path) -> None:
+    def named(path: str) -> str:
+        said = console("", "new-task", "my.words", "--folder", str(tmp_path / path), environment={"PATH": f"{tmp_path / path}:/usr/bin:/bin"}).stderr
+        return next(line.strip() for line in said.splitlines() if " run my.words " in line)
+
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "observatory").symlink_to(ROOT / "console" / "observatory")
+    assert named("linked").startswith("observatory run ")
+    done = subprocess.run(["sh", "-c", named("apart")], capture_output=True, text=True, cwd=tmp_path / "apart")
+    assert done.returncode == 0 and '"words": 4' in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize(("name", "words"), [("words", "joined by dots"), ("My.words", "joined by dots"), ("my.words", "already")])
