@@ -10,7 +10,7 @@ EXAMPLES = """Each new job has the payload and options of the old one, and the o
 
 examples:
   rerun JOB
-  watch $(console rerun JOB --json | jq -r .items[].id)
+  watch $(observatory rerun JOB --json | jq -r '.items[].id')
 """
 
 

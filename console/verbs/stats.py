@@ -10,7 +10,7 @@ from console.text import Column, Row, clean, count, duration, percent, state_cel
 
 EXAMPLES = """examples:
   stats
-  stats --json | jq .windows[0].throughput
+  stats --json | jq '.windows[0].throughput'
 """
 STATES = (Column("STATE"), Column("JOBS", ">"))
 WINDOWS = (

@@ -138,7 +138,7 @@ class PostgresJobStore(Commanding):
 
     def _source_of(self, deployment: Rows) -> str:
         if not deployment:
-            raise StoreUnavailable(f"{self.database.place} holds a part of a data folder: run `console migrate-data` again, which goes on where it was")
+            raise StoreUnavailable(f"{self.database.place} holds a part of a data folder: run the verb migrate-data again, which goes on where it was")
         return str(deployment[0][0])
 
     async def close(self) -> None:
