@@ -44,6 +44,11 @@ class Audit(Listing):
         if document.get("as_of"):
             area.put(1, 1, f"{text.count(document['jobs'])} jobs and {text.count(document['events'])} events compared at {document['as_of'][:19]}", "dim")
 
+    def _draw_empty(self, area: Any, state: State, view: View) -> None:
+        """That nothing differs is said of an audit that came to its end alone."""
+        if (state.document(AUDIT) or {}).get("status", "finished") == "finished":
+            super()._draw_empty(area, state, view)
+
     def open(self, state: State, row: Row) -> Outcome | None:
         job_id = str(row["about"]).removeprefix("job/").partition(" ")[0]
         return (state.opened(View("job", job_id)), ()) if row["part"] in ("job", "attempt", "family", "log") else (state, ())

@@ -12,7 +12,7 @@ from console.screens import SCREENS
 from console.screens.panels import instances
 from console.state import State
 from console.update import update, wants
-from console.wants import ALERTS
+from console.wants import ALERTS, AUDIT
 from tests.console.frames import CHECKED
 from tests.console.scenes import ALERTS as RAISED
 from tests.console.scenes import BULK, DOCUMENTS, EVENTS, JOBS, LETTER, NOW, QUEUES, STATS, WALL, command, job, press, scene, send, typed
@@ -436,6 +436,12 @@ def test_what_an_alert_rests_on_is_one_key_away() -> None:
 
     state = press(send(scene(), Received(ALERTS, {"items": FOUND}, NOW)), "A", "enter")
     assert (state.view.screen, state.view.query) == ("jobs", "state:failed type:demo.fail")
+
+
+@pytest.mark.parametrize(("status", "says"), [("never", False), ("running", False), ("failed", False), ("finished", True)])
+def test_only_an_audit_that_ended_says_that_nothing_differs(status: str, says: bool) -> None:
+    found = {"status": status, "items": [], "as_of": None, "differences": 0}
+    assert ("No difference." in frame(send(scene("audit"), Received(AUDIT, found, NOW)))) is says
 
 
 def test_the_audit_leads_to_the_job_that_differs() -> None:
