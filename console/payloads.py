@@ -8,7 +8,6 @@ from contracts import schema_files, strict_json
 from contracts.errors import ConfigurationError, MalformedJson, ObservatoryError
 
 Schema = Mapping[str, Any]
-_SCALARS = {"integer", "number", "boolean", "null"}
 
 
 class BadArgument(ObservatoryError, ValueError):

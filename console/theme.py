@@ -9,7 +9,6 @@ from functools import cache
 NAMES = (
     "", "title", "dim", "faint", "accent", "ok", "warn", "bad", "info", "active", "special", "border", "key", "heading", "brand", "input", "caret",
 )  # fmt: skip
-GROUNDS = ("cursor", "mark", "field", "bar", "panel")
 WHOLE = ("cursor", "mark")  # grounds of whole lines: among 16 colours hardly one can be read on them, so they take the ink, too
 
 # (256 colours dark, light, 16 colours, attributes without colour)

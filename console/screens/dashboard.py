@@ -6,7 +6,7 @@ from typing import Any
 
 from console import text
 from console.keys import Key
-from console.messages import Acted, Want
+from console.messages import Want
 from console.screens import panels
 from console.screens.jobs import Jobs
 from console.screens.screen import Outcome
@@ -67,9 +67,6 @@ class Dashboard(Jobs):
     def click(self, state: State, what: str, x: int, y: int) -> Outcome | None:
         parts = self._layout(state)
         return super().click(state, what, x, y - parts.totals - parts.panels)
-
-    def acted(self, state: State, message: Acted) -> Outcome:
-        return super().acted(state, message)
 
     # ---- drawing ------------------------------------------------------------------------------------------------
 

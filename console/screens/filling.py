@@ -14,7 +14,6 @@ from console.widgets.fields import Field
 from console.widgets.form import Form
 
 NAMES = 24  # columns of the fields' names
-MARKS = {"flag": "< {} >", "choice": "< {} >"}
 TOP, BOTTOM = 3, 3  # lines above and below the fields
 FORM_KEYS = (
     Key(("ctrl-s",), "submit", "submit", "Submit the form, from any field."),

@@ -1,25 +1,13 @@
-"""Small graphs of text: sparklines, bars, and graphs of braille dots. Pure."""
+"""Small graphs of text: bars, and graphs of braille dots. Pure."""
 
 import itertools
 from collections.abc import Sequence
 
 from console.state import Sample
 
-BLOCKS = "▁▂▃▄▅▆▇█"
-ASCII = "_.:-=+*#"
 # the dots of a braille cell, of its left and its right column, from the lowest up (Unicode 16.0, chapter 21.1)
 LEFT, RIGHT = (0x40, 0x04, 0x02, 0x01), (0x80, 0x20, 0x10, 0x08)
 BRAILLE = 0x2800
-
-
-def sparkline(values: Sequence[float], columns: int, *, ascii_only: bool = False) -> str:
-    """The last `columns` values as bars of eight heights, the greatest the highest; zero is the lowest. Padded on the left."""
-    marks = ASCII if ascii_only else BLOCKS
-    shown = list(values)[-columns:] if columns > 0 else []
-    top = max(shown, default=0)
-    bars = "".join(marks[min(round(value / top * 7), 7) if top > 0 and value > 0 else 0] for value in shown)
-    bars = "".join(marks[1] if value > 0 and mark == marks[0] else mark for mark, value in zip(bars, shown, strict=True))
-    return " " * (columns - len(bars)) + bars
 
 
 def area_graph(values: Sequence[float], columns: int, rows: int, *, ascii_only: bool = False) -> list[str]:

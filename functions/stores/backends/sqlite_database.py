@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from contracts.errors import ConfigurationError, DataFolderTooNew, ObservatoryError, StoreUnavailable
 from functions.stores import faults
@@ -29,13 +29,6 @@ LAZY_SECONDS = 0.02
 CHECKPOINT_PAGES = 2_000
 LOG_LIMIT_BYTES = 256 * 1024 * 1024
 MINIMUM_VERSION = (3, 35, 0)  # RETURNING, UPDATE ... FROM, generated columns
-
-
-class Write(Protocol):
-    """Something the writer can be asked to do; how is the batch runner's affair."""
-
-    lazy: bool
-
 
 # commands -> their results, what `afterwards` is told, and what to do on the writer's thread once that is committed
 BatchRunner = Callable[[sqlite3.Connection, Sequence[Any]], tuple[list[Any], Any, Callable[[], None]]]
