@@ -116,7 +116,7 @@ cluster: .venv/ready-for-cluster ## the cluster alone (CLUSTER=existing: the cur
 	@$(BIN)/python -m knative.e2e cluster $(ARGS)
 
 .PHONY: deploy
-deploy: .venv/ready-for-cluster ## images and manifests into the cluster (TASKS=path/to/package: with tasks of your own)
+deploy: .venv/ready-for-cluster ## images and manifests into the cluster (TASKS=path/to/package: with tasks of your own, until TASKS=none)
 	@$(BIN)/python -m knative.e2e deploy $(ARGS)
 
 .PHONY: ports

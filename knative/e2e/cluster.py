@@ -38,7 +38,16 @@ def is_existing() -> bool:
 
 
 def kubectl() -> Kubectl:
-    return Kubectl("" if is_existing() else CONTEXT)
+    """The cluster's API. Raises StageFailed where the current context is meant and there is none: kubectl would ask this machine's
+    port 8080, and an access point may answer there."""
+    return Kubectl(current_context() if is_existing() else CONTEXT)
+
+
+def current_context() -> str:
+    done = attempt(["kubectl", "config", "current-context"])
+    if done.returncode != 0:
+        raise StageFailed("kubectl has no current context", "kubectl config get-contexts lists them; kubectl config use-context NAME takes one")
+    return done.stdout.strip()
 
 
 def ensure_cluster(progress: Progress, releases: Releases) -> None:
@@ -64,11 +73,9 @@ def ensure_cluster(progress: Progress, releases: Releases) -> None:
 
 
 def _use_existing() -> str:
-    done = attempt(["kubectl", "config", "current-context"])
-    if done.returncode != 0:
-        raise StageFailed("kubectl has no current context", "kubectl config get-contexts lists them; kubectl config use-context NAME takes one")
-    run(["kubectl", "get", "--raw", "/readyz"], look="does the cluster run?")
-    return f"the current context, {done.stdout.strip()}"
+    api = kubectl()
+    api("get", "--raw", "/readyz", look="does the cluster run?")
+    return f"the current context, {api.context}"
 
 
 def _create_kind() -> str:

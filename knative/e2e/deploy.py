@@ -11,19 +11,23 @@ from knative.e2e.access import NAMESPACE
 from knative.e2e.image import Image
 from knative.e2e.kubectl import Kubectl, is_ready, names, wait_until
 from knative.e2e.secrets import ensure_keys, ensure_secrets
-from knative.e2e.shell import ROOT, run
-from knative.e2e.stages import Progress
+from knative.e2e.shell import ROOT, attempt, run
+from knative.e2e.stages import Progress, StageFailed
 
 WORK = ROOT / ".cluster"
+OVERLAYS = ROOT / "knative" / "overlays"
 BREAKABLE = "observatory.dev/breakable"
+TASKS = "observatory.dev/tasks"
 SERVICES = "services.serving.knative.dev"
 
 
 def deploy(progress: Progress, *, tasks: str = "", overlay: str = "") -> None:
     """Brings the checkout into the cluster; said again, it changes only what changed. Raises StageFailed."""
+    overlay = overlay_of(overlay)
+    api = cluster.kubectl().within(NAMESPACE)
+    tasks = tasks_of(api, tasks)
     ours, example = image.build_all(progress, tasks)
     image.load(progress, [ours, example])
-    api = cluster.kubectl().within(NAMESPACE)
     with progress.stage("secrets") as stage:
         api.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))
         made = ensure_secrets(api)
@@ -32,12 +36,28 @@ def deploy(progress: Progress, *, tasks: str = "", overlay: str = "") -> None:
         else:  # by `label`, for what `apply` sets it takes away again with the next manifest without it
             api("label", "namespace", NAMESPACE, f"{BREAKABLE}=yes", "--overwrite")
         stage.result = f"{made} made, the rest was there"
-    overlay = overlay or os.environ.get("OVERLAY", "existing" if cluster.is_existing() else "kind")
     with progress.stage("manifests", f"knative/overlays/{overlay}") as stage:
         documents = manifests(overlay, ours, example)
         api.apply(documents, timeout=180)
+        api("annotate", "namespace", NAMESPACE, f"{TASKS}={tasks}", "--overwrite")
         stage.result = f"{documents.count(chr(10) + 'kind: ')} objects applied"
     wait_until_ready(progress, api)
+
+
+def overlay_of(named: str) -> str:
+    """The overlay to apply. Raises StageFailed naming those that there are."""
+    overlay = named or os.environ.get("OVERLAY", "existing" if cluster.is_existing() else "kind")
+    if not (OVERLAYS / overlay / "kustomization.yaml").is_file():
+        raise StageFailed(f"there is no overlay {overlay!r}", f"there are {', '.join(sorted(each.name for each in OVERLAYS.iterdir()))}")
+    return overlay
+
+
+def tasks_of(api: Kubectl, named: str) -> str:
+    """The package of tasks to build in: the one that is named (`none`: none), or the one that the deployment has got, for what is
+    deployed again is not to lose its types."""
+    if named:
+        return "" if named == "none" else named
+    return attempt(api.command("get", "namespace", NAMESPACE, "-o", f"jsonpath={{.metadata.annotations.{TASKS.replace('.', chr(92) + '.')}}}")).stdout.strip()
 
 
 def manifests(overlay: str, ours: Image, example: Image) -> str:

@@ -2,12 +2,11 @@
 
 import hashlib
 import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from knative.e2e import cluster
-from knative.e2e.shell import ROOT, run
+from knative.e2e.shell import ROOT, attempt, run
 from knative.e2e.stages import Progress, StageFailed
 
 OURS = "dev.local/observatory"
@@ -27,8 +26,7 @@ class Image:
 
 def digest_of(paths: list[Path]) -> str:
     """A short name of the contents of files and folders, as git sees them (tracked or new, not ignored)."""
-    words = ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard", "--", *map(str, paths)]
-    names = sorted(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split("\n"))
+    names = sorted(run(["git", "ls-files", "-co", "--exclude-standard", "--", *map(str, paths)]).split("\n"))
     whole = hashlib.sha256()
     for name in names:
         if name and (ROOT / name).is_file():
@@ -66,7 +64,7 @@ def build_all(progress: Progress, tasks: str = "") -> tuple[Image, Image]:
 def build_with_tasks(progress: Progress, base: Image, package: Path) -> Image:
     """An image FROM ours with a user's package, its requirements and its collected catalogue."""
     if not (package / "__init__.py").is_file():
-        raise StageFailed(f"{package} is no Python package (it has no __init__.py)", "make deploy TASKS=path/to/package")
+        raise StageFailed(f"{package} is no Python package (it has no __init__.py)", "make deploy TASKS=path/to/package; TASKS=none builds none in")
     contents = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(package.rglob("*")) if path.is_file())).hexdigest()[:8]
     image = Image(OURS, f"{base.tag}-{contents}")
     with progress.stage("image of tasks", f"the package {package.name} on top of ours") as stage:
@@ -112,4 +110,4 @@ def _lists(listing: str, image: Image) -> bool:
 
 
 def _is_built(image: Image) -> bool:
-    return subprocess.run(["docker", "image", "inspect", str(image)], capture_output=True, check=False).returncode == 0
+    return attempt(["docker", "image", "inspect", str(image)]).returncode == 0

@@ -9,6 +9,7 @@ from knative.e2e.shell import attempt, run
 from knative.e2e.stages import StageFailed
 
 Object = dict[str, Any]
+NO_ANSWER = "`make cluster` makes one; with CLUSTER=existing it is the current context (kubectl config get-contexts)"
 
 
 class Kubectl:
@@ -38,7 +39,11 @@ class Kubectl:
         return found
 
     def exists(self, *words: str) -> bool:
-        return attempt(self.command("get", *words, "-o", "name")).returncode == 0
+        """Raises StageFailed where the cluster does not say."""
+        done = attempt(self.command("get", *words, "-o", "name"))
+        if done.returncode != 0 and not any(mark in done.stderr for mark in ("(NotFound)", "doesn't have a resource type")):
+            raise StageFailed(f"the cluster does not answer: {done.stderr.strip()[-600:]}", NO_ANSWER)
+        return done.returncode == 0
 
     def apply(self, documents: str, *, timeout: float = 120.0) -> None:
         """Server-side, so that it may be said again and again. A webhook that is just starting is waited for."""

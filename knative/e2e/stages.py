@@ -20,6 +20,11 @@ class StageFailed(Exception):
     def __init__(self, message: str, look: str = "") -> None:
         super().__init__(message)
         self.message, self.look = message, look
+        self.is_told = False
+
+    @property
+    def words(self) -> str:
+        return self.message + (f"\n{self.look}" if self.look else "")
 
 
 class Progress:
@@ -39,7 +44,7 @@ class Progress:
         try:
             yield stage
         except StageFailed as error:
-            self._tell(name, "failed", self._clock() - stage.began, error.message + (f"\n{error.look}" if error.look else ""))
+            self.failed(name, error, self._clock() - stage.began)
             raise
         seconds = self._clock() - stage.began
         self.took.append((name, seconds))
@@ -50,6 +55,12 @@ class Progress:
         with ThreadPoolExecutor(max_workers=max(len(work), 1)) as pool:
             futures = [pool.submit(each) for each in work]
         return [future.result() for future in futures]
+
+    def failed(self, name: str, error: StageFailed, seconds: float | None = None) -> None:
+        """Tells a failure, once: where it happened, or else at the end of everything."""
+        if not error.is_told:
+            error.is_told = True
+            self._tell(name, "failed", self._clock() - self._began if seconds is None else seconds, error.words)
 
     def summary(self) -> None:
         """Where the time went."""

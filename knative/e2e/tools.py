@@ -37,7 +37,7 @@ def check_tools(tools: Sequence[Tool]) -> str:
         try:
             found.append(f"{tool.name} {_version(tool)}")
         except StageFailed as fault:
-            faults.append(f"{fault.message}; install {tool.get}")
+            faults.append(f"{fault.message}; {fault.look or f'install {tool.get}'}")
     if faults:
         raise StageFailed("\n".join(faults))
     return ", ".join(found)
@@ -49,7 +49,7 @@ def _version(tool: Tool) -> str:
     done = attempt(tool.ask, timeout=20)
     match = re.search(r"(\d+)\.(\d+)(\.\d+)?", done.stdout)
     if done.returncode != 0 or match is None:
-        raise StageFailed(f"{tool.name} does not answer ({(done.stderr or done.stdout).strip()[:200]})")
+        raise StageFailed(f"{tool.name} does not answer ({(done.stderr or done.stdout).strip()[:200]})", "does it run?")
     if (int(match[1]), int(match[2])) < tool.least:
         raise StageFailed(f"{tool.name} {match[0]} is too old; {tool.least[0]}.{tool.least[1]} or later is needed")
     return match[0]

@@ -9,7 +9,7 @@ from typing import Any
 from knative.e2e.checks.deployment import Deployment
 from knative.e2e.checks.gate import BOTH, are_settled, both_are_kept
 from knative.e2e.deploy import BREAKABLE
-from knative.e2e.kubectl import is_ready, wait_until
+from knative.e2e.kubectl import Kubectl, is_ready, wait_until
 from knative.e2e.stages import StageFailed
 
 SLEEPERS = ("gateway", "processor", "metrics-engine", "read-model")
@@ -17,13 +17,13 @@ FLOW = 200
 SPOOLED = "import json, os, pathlib; print(json.dumps(len(list(pathlib.Path(os.environ['OBSERVATORY_SPOOL']).glob('*.letter')))))"
 
 
-def allow_breaking(it: Deployment) -> None:
+def allow_breaking(api: Kubectl) -> None:
     """Raises StageFailed unless the namespace says that it may be broken."""
-    labels = it.api.get("namespace", it.api.namespace)["metadata"].get("labels", {})
-    if labels.get(BREAKABLE) != "yes":
+    there = api.exists("namespace", api.namespace)
+    if not there or api.get("namespace", api.namespace)["metadata"].get("labels", {}).get(BREAKABLE) != "yes":
         raise StageFailed(
-            f"the namespace {it.api.namespace} is not labelled {BREAKABLE}=yes, so nothing is broken there",
-            f"if it may be: kubectl label namespace {it.api.namespace} {BREAKABLE}=yes; `make gate` alone harms nothing",
+            f"the namespace {api.namespace} is not {f'labelled {BREAKABLE}=yes' if there else 'there'}, so nothing is broken",
+            f"if it may be: {'' if there else 'make up, then '}kubectl label namespace {api.namespace} {BREAKABLE}=yes; `make gate` alone harms nothing",
         )
 
 

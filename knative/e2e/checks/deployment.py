@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from knative.e2e import cluster, tunnel
+from knative.e2e import cluster, ports, tunnel
 from knative.e2e.access import NAMESPACE
 from knative.e2e.deploy import SERVICES
 from knative.e2e.kubectl import Object, wait_until
@@ -35,7 +35,8 @@ class Deployment:
     @classmethod
     @contextlib.contextmanager
     def opened(cls) -> "Iterator[Deployment]":
-        """The deployment of this cluster, reached for as long as this is open."""
+        """The deployment of this cluster, reached for as long as this is open. Raises StageFailed when there is none."""
+        ports.is_deployed(cluster.kubectl().within(NAMESPACE))
         with tunnel.addresses(cluster.kubectl().within(NAMESPACE)) as addresses:
             yield cls(addresses)
 

@@ -10,7 +10,6 @@ from knative.e2e import cluster, ports
 from knative.e2e.access import NAMESPACE
 from knative.e2e.checks.deployment import Deployment
 from knative.e2e.kubectl import is_ready, names, wait_until
-from knative.e2e.stages import StageFailed
 
 CLOUD_EVENT = "dev.observatory.job.requested.v1"
 BOTH = ("processor-default", "metrics-engine")  # the Triggers that an event of a queued job goes by
@@ -23,7 +22,7 @@ MODES = ("binary", "structured", "batched")
 
 def the_context_answers(it: Deployment) -> str:
     it.api("get", "--raw", "/readyz")
-    return cluster.CONTEXT if not cluster.is_existing() else it.api("config", "current-context").strip()
+    return it.api.context
 
 
 def every_pod_is_ready(it: Deployment) -> str:
@@ -272,9 +271,3 @@ CHECKS = (
     a_container_of_its_own_is_woken_for_a_job,
     a_foreign_task_runs,
 )
-
-
-def is_deployed(it: Deployment) -> None:
-    """Raises StageFailed when there is nothing to check."""
-    if not it.api.exists("namespace", NAMESPACE):
-        raise StageFailed(f"there is no namespace {NAMESPACE} in this cluster", "`make up` deploys it")

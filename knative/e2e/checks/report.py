@@ -43,7 +43,7 @@ def run_checks(checks: Sequence[Check], deployment: Any, *, as_json: bool = Fals
         try:
             passed, message = True, check(deployment)
         except StageFailed as error:
-            passed, message = False, error.message + (f"\n{error.look}" if error.look else "")
+            passed, message = False, error.words
         except AssertionError as error:
             passed, message = False, str(error) or "what was seen is not what must be"
         except Exception as error:  # a check that breaks has failed, and the others go on
@@ -55,7 +55,9 @@ def run_checks(checks: Sequence[Check], deployment: Any, *, as_json: bool = Fals
     return results
 
 
-def summary(results: Sequence[Result]) -> str:
+def summary(results: Sequence[Result]) -> Result:
+    """What became of all of them, as one more result: `all`."""
     failed = [result for result in results if not result.passed]
     words = f"{len(results) - len(failed)} passed, {len(failed)} failed"
-    return words + ("" if not failed else "\nfailed: " + ", ".join(result.name for result in failed))
+    named = "" if not failed else "\nfailed: " + ", ".join(result.name for result in failed)
+    return Result("all", not failed, sum(result.seconds for result in results), words + named)

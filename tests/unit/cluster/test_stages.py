@@ -3,13 +3,17 @@
 import base64
 import io
 import json
+import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from cryptography import x509
 
-from knative.e2e import cluster, scale, tools, tunnel
+from knative.e2e import cluster, deploy, image, scale, tools, tunnel
+from knative.e2e.__main__ import main
 from knative.e2e.checks.report import run_checks, summary
 from knative.e2e.kubectl import Kubectl
 from knative.e2e.releases import Releases
@@ -37,6 +41,60 @@ def test_a_failure_says_what_to_look_at_and_is_passed_on() -> None:
     with pytest.raises(StageFailed), progress.stage("deploy"):
         raise StageFailed("the pod does not start", "kubectl get pods")
     assert "FAILED" in out.getvalue() and "the pod does not start\nkubectl get pods" in out.getvalue()
+
+
+@pytest.fixture
+def no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Path]:
+    """A PATH with one kubectl on it, that answers as a cluster would which is not there."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def says(words: str) -> Path:
+        kubectl = tmp_path / "kubectl"
+        kubectl.write_text(f"#!/bin/sh\necho {shlex.quote(words)} >&2\nexit 1\n")
+        kubectl.chmod(0o755)
+        return kubectl
+
+    return says
+
+
+def test_each_command_that_asks_a_cluster_says_that_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, no_cluster: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In words, and as a line of JSON; an object that is not there is something else than a cluster that does not answer."""
+    no_cluster('error: context "kind-observatory" does not exist')
+    for verb in ("gate", "ports", "credentials", "demo-scale"):
+        assert main([verb]) == 1
+        said = capsys.readouterr()
+        assert "does not answer" in said.out + said.err and "make cluster" in said.out + said.err, verb
+        assert main([verb, "--json"]) == 1
+        last = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert last["state"] == "failed" and "does not answer" in last["message"], verb
+    monkeypatch.setenv("CLUSTER", "existing")
+    assert main(["gate"]) == 1  # kubectl without a context asks localhost:8080, where an access point may answer
+    assert "no current context" in capsys.readouterr().err
+    monkeypatch.delenv("CLUSTER")
+    no_cluster('Error from server (NotFound): services "access" not found')
+    assert main(["gate", "--json"]) == 1
+    assert "`make up` does it" in json.loads(capsys.readouterr().out)["message"]
+
+
+def test_a_missing_docker_or_git_and_a_wrong_overlay_are_told_in_words(
+    monkeypatch: pytest.MonkeyPatch, no_cluster: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    no_cluster("error: none")
+    assert main(["deploy"]) == 1
+    assert "git is not on the PATH" in capsys.readouterr().err
+    monkeypatch.setattr(image, "digest_of", lambda paths: "0" * 12)
+    assert main(["deploy"]) == 1
+    assert "docker is not on the PATH" in capsys.readouterr().out
+    monkeypatch.setenv("OVERLAY", "mine")
+    assert main(["deploy"]) == 1
+    assert capsys.readouterr().err == "error: there is no overlay 'mine'\nthere are existing, kind, kind-grafana\n"
+
+
+def test_tasks_that_were_built_in_stay_until_none_are_named(no_cluster: Any) -> None:
+    no_cluster("").write_text("#!/bin/sh\necho mine/tasks\n")
+    assert [deploy.tasks_of(Kubectl(), named) for named in ("", "other", "none")] == ["mine/tasks", "other", ""]
 
 
 def test_things_done_together_all_end_before_a_failure_is_raised() -> None:
@@ -68,7 +126,8 @@ def test_checks_go_on_after_a_failure_and_the_summary_names_it() -> None:
     lines = out.getvalue().splitlines()
     assert [line[:4] for line in lines] == ["FAIL", "FAIL", "PASS"]
     assert lines[0].endswith("does not hold: 2 jobs where 3 must be")
-    assert summary(results) == "1 passed, 2 failed\nfailed: does not hold, breaks"
+    assert json.loads(summary(results).as_json()) == {
+        "check": "all", "state": "failed", "seconds": 0.0, "message": "1 passed, 2 failed\nfailed: does not hold, breaks"}  # fmt: skip
     assert json.loads(results[2].as_json())["state"] == "passed"
 
 
