@@ -117,11 +117,11 @@ async def test_an_operation_whose_process_died_is_gone_on_with_once_its_lease_ra
     hook = Hook(0)
     operation = await Bulk(store).begin("replay", "", "anna", None)  # reaches no subscribers, so it waits
     await asyncio.sleep(0.1)
-    await store.hold(f"bulk/{operation.id}", "who died", 0.5)
+    await store.hold(f"bulk/{operation.id}", "who died", 3.0)
     scheduler = hook.process(store)
     await scheduler.resume()
     assert hook.taken.total() == 0
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(3.0)  # its lease: time itself is what is tested
     assert await finished(store, operation, scheduler) == {"done": LETTERS}
     assert set(hook.taken.values()) == {1}
 
@@ -151,10 +151,10 @@ async def test_a_hold_outlives_its_first_term_while_the_work_goes_on(store: Sqli
 
 
 async def test_whoever_was_stopped_past_its_lease_begins_nothing_more(store: SqliteJobStore) -> None:
-    hook = Hook(0.05)
+    hook = Hook(0.5)
     operation = await Bulk(store).begin("replay", "", "anna", None)
     await asyncio.sleep(0.1)
-    hold = holding.Hold(store, f"bulk/{operation.id}", "sleeper", 0.2)
+    hold = holding.Hold(store, f"bulk/{operation.id}", "sleeper", 2.0)
     assert await hold.take()
     assert await hook.process(store)._steps(operation, hold) is None  # nobody renews it
     assert 0 < hook.taken.total() <= 6
