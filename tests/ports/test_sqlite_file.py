@@ -236,6 +236,14 @@ async def test_a_newer_layout_is_refused_in_words_and_left_alone(tmp_path: Path)
     assert layout(path) == 999
 
 
+async def test_a_file_that_is_no_database_is_refused_in_words_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "observatory.db"
+    path.write_text("no database")
+    with pytest.raises(ConfigurationError, match=r"observatory\.db cannot be used: file is not a database.*OBSERVATORY_DATA"):
+        await SqliteJobStore.at(path, check=validate_event).open()
+    assert path.read_text() == "no database"
+
+
 @pytest.fixture
 def steps(tmp_path: Path) -> Path:
     """The migrations, and a folder to which a test adds its own."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.alerts import Alert
-from contracts.errors import NotFound
+from contracts.errors import ConfigurationError, NotFound
 from contracts.event import Event
 from contracts.folding import Folded
 from contracts.ids import UuidSequence
@@ -83,6 +83,15 @@ class SqliteJobStore(Commanding):
         return cls(SqliteDatabase(path), check=check, **parts)
 
     async def open(self) -> Recovered:
+        """Raises ConfigurationError for a file that cannot be used."""
+        try:
+            return self._open()
+        except sqlite3.Error as error:
+            raise ConfigurationError(
+                f"{self.database.path} cannot be used: {error}; put a copy of it in its place, or choose another folder with OBSERVATORY_DATA"
+            ) from error
+
+    def _open(self) -> Recovered:
         connection = self.database.open()
         self._source = self._deployment(connection)
         if self._clock is None:
