@@ -138,9 +138,9 @@ class Settings:
 
     @property
     def trigger_files(self) -> list[Path]:
-        """Our Trigger files, and those of the user's folder."""
+        """Our Trigger files, and the user's folder, which has to be there."""
         ours = sorted((ROOT / "eventing" / "manifests").glob("3*.yaml"))
-        return [*ours, *(sorted(Path(self.triggers).glob("*.yaml")) if self.triggers else ())]
+        return [*ours, *([Path(self.triggers)] if self.triggers else ())]
 
     @property
     def data_folder(self) -> Path:

@@ -8,6 +8,7 @@ from contracts.errors import ConfigurationError
 from contracts.event import Event
 from eventing.queues import load_queues
 from eventing.triggers import Delivery, Destination, Trigger, load_triggers
+from functions.runtime import settings
 
 TRIGGER = """
 apiVersion: eventing.knative.dev/v1
@@ -164,6 +165,14 @@ def test_a_trigger_matches_by_equality_of_every_attribute():
     assert not trigger.matches(event())
     assert not trigger.matches(event(queue="io", type="u"))
     assert Trigger("all", Destination("s")).matches(event())
+
+
+def test_the_folder_that_a_setting_names_is_read_whole_and_has_to_be_there(tmp_path: Path):
+    (tmp_path / "mine.yml").write_text(TRIGGER)
+    found = load_triggers(settings.load({"OBSERVATORY_TRIGGERS": str(tmp_path)}).trigger_files)
+    assert "mine" in {trigger.name for trigger in found} > {trigger.name for trigger in load_triggers(settings.load({}).trigger_files)}
+    with pytest.raises(ConfigurationError, match="nowhere: cannot be read"):
+        load_triggers(settings.load({"OBSERVATORY_TRIGGERS": str(tmp_path / "nowhere")}).trigger_files)
 
 
 # Our own file
