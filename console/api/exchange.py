@@ -129,6 +129,10 @@ def problem_of(answer: Answer) -> dict[str, Any]:
         document = None
     if isinstance(document, dict) and ("detail" in document or "title" in document):
         return document
+    kind = answer.headers.get("content-type", "")
+    if "html" in kind:  # a page for browsers: another program's, or a proxy's
+        return {"title": f"HTTP {answer.status}", "status": answer.status,
+                "detail": f"what answers at {answer.url} is not this system, or stands before it (it answered {answer.status} with {kind})"}  # fmt: skip
     text = answer.body[:200].decode("utf-8", "replace").strip()
     detail = f"the server answered {answer.status}{': ' if text else ''}{text}"
     return {"title": f"HTTP {answer.status}", "status": answer.status, "detail": detail}

@@ -204,6 +204,13 @@ def test_the_key_is_in_a_header_and_nowhere_else(moody: Moody) -> None:
     assert all("very-secret" not in path for path, _, _ in moody.asked)
 
 
+def test_a_page_for_browsers_is_named_and_not_quoted(moody: Moody) -> None:
+    moody.plan = [(501, {"content-type": "text/html"}, "<html><h1>Error response</h1>")]
+    with pytest.raises(ObservatoryApiError, match=rf"^what answers at {moody.url} is not this system.*501 with text/html\)$") as caught:
+        Client(moody.url).submit("a.b", {})
+    assert caught.value.status == 501
+
+
 def test_the_modules_drive_the_same_steps() -> None:
     """What is sent and how to go on is written once; the two clients differ in await alone."""
     plain = inspect.getsource(sync_client.Client._run)
