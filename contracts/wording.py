@@ -103,8 +103,12 @@ def _from_compiled(error: jsonschema_rs.ValidationError) -> Iterator[_Found]:
 
 def _by_jsonschema(schema: dict[str, Any], document: Any) -> list[_Found]:
     try:
-        errors = _reader(schema).iter_errors(document)
-        return [found for error in islice(errors, MOST_FAULTS + 1) for found in _worded(error)]
+        errors = list(islice(_reader(schema).iter_errors(document), MOST_FAULTS + 1))
+        of_another_type = {tuple(error.absolute_path) for error in errors if error.validator == "type"}  # what else is said of these means nothing
+        return [
+            found for error in errors if error.validator == "type" or tuple(error.absolute_path) not in of_another_type
+            for found in _worded(error)
+        ]  # fmt: skip
     except Exception:  # a schema of a user may hold what Python's engine cannot run; the verdict does not rest on it
         return []
 
@@ -310,8 +314,8 @@ def _unknown_property(value: Any, error: jsonschema.ValidationError) -> str:
     return f"{_UNKNOWN} (known: {', '.join(known)})" if known else _UNKNOWN
 
 
-def _counted(amount: str, singular: str, plural: str) -> Callable[[Any, jsonschema.ValidationError], str]:
-    return lambda value, error: f"must have {amount.format(value)} {singular if value == 1 else plural}"
+def _counted(amount: str, things: str) -> Callable[[Any, jsonschema.ValidationError], str]:
+    return lambda value, error: f"must have {value} {amount} {things}"
 
 
 _WORDS: dict[str, Callable[[Any, jsonschema.ValidationError], str]] = {
@@ -328,12 +332,12 @@ _WORDS: dict[str, Callable[[Any, jsonschema.ValidationError], str]] = {
     "exclusiveMinimum": lambda value, error: f"must be more than {value}",
     "exclusiveMaximum": lambda value, error: f"must be less than {value}",
     "multipleOf": lambda value, error: f"must be a multiple of {value}",
-    "minLength": _counted("{} or more", "character", "characters"),
-    "maxLength": _counted("{} or fewer", "character", "characters"),
-    "minItems": _counted("{} or more", "item", "items"),
-    "maxItems": _counted("{} or fewer", "item", "items"),
-    "minProperties": _counted("{} or more", "property", "properties"),
-    "maxProperties": _counted("{} or fewer", "property", "properties"),
+    "minLength": _counted("or more", "characters"),
+    "maxLength": _counted("or fewer", "characters"),
+    "minItems": _counted("or more", "items"),
+    "maxItems": _counted("or fewer", "items"),
+    "minProperties": _counted("or more", "properties"),
+    "maxProperties": _counted("or fewer", "properties"),
     "uniqueItems": lambda value, error: "must not hold the same item twice",
     "pattern": lambda value, error: f"must match the pattern {value}",
     "format": lambda value, error: f"must be {_FORMATS.get(value, f'in the format {value}')}",

@@ -150,6 +150,14 @@ def test_every_fault_is_listed_with_its_pointer() -> None:
     assert all(fault.message for fault in caught.value.faults)
 
 
+def test_what_is_of_another_type_has_that_fault_alone() -> None:
+    assert [(fault.pointer, fault.message) for fault in validation.faults("job-request", [])] == [("", "must be an object")]
+
+
+def test_how_many_is_said_in_words_that_fit_one_as_well() -> None:
+    assert [fault.message for fault in validation.faults("job-batch", {"jobs": []})] == ["must have 1 or more items"]
+
+
 def test_pointers_are_escaped_as_rfc_6901_says() -> None:
     schema = {"type": "object", "properties": {"a/b": {"type": "object", "properties": {"m~n": {"type": "string"}}}}}
     (fault,) = validation.faults(schema, {"a/b": {"m~n": 1}})
