@@ -131,7 +131,7 @@ def _outcome(data: Document) -> str:
 _DETAILS = {
     "job.accepted": lambda e, d: f"{d.get('type', '')} for queue {d.get('queue', '')}, priority {d.get('priority', '')}{_by(e)}",
     "job.scheduled": lambda e, d: f"not before {d.get('run_at')}" + (f" ({d['reason']})" if d.get("reason") else ""),
-    "job.queued": lambda e, d: str(d.get("reason") or ""),
+    "job.queued": lambda e, d: str(d.get("reason") or "").replace("_", " "),
     "job.started": lambda e, d: f"attempt {d.get('attempt')} on {d.get('worker')}",
     "job.progressed": lambda e, d: progress_line(d.get("progress")),
     "job.cancelrequested": lambda e, d: f"asked to stop{_by(e)}{_why(d)}",
@@ -139,7 +139,7 @@ _DETAILS = {
     "job.retrying": lambda e, d: f"attempt {d.get('attempt')} {_outcome(d)}{error_line(d.get('error'))}; next not before {d.get('run_at')}",
     "job.released": lambda e, d: f"gave its attempt back ({d.get('reason')})",
     "job.failed": lambda e, d: f"attempt {d.get('attempt')} {_outcome(d)}{error_line(d.get('error'))}",
-    "job.cancelled": lambda e, d: f"{d.get('cause', 'cancelled')}{_by(e)}{_why(d)}",
+    "job.cancelled": lambda e, d: f"{_by(e)}{_why(d)}".strip(),  # the reason names the cause
     "job.reopened": lambda e, d: f"up to attempt {d.get('attempts_allowed')}{_by(e)}{_why(d)}",
     "queue.configured": lambda e, d: f"{d.get('name')}: at most {d.get('max_running') or 'any number'} running",
     "queue.paused": lambda e, d: f"{d.get('name')}{_by(e)}{_why(d)}",

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from console import timeline
 from console.messages import Act, Acted, Attach, Clicked, Connect, Copy, Happened, Keep, Pressed, Received, Refused, Ticked, Unreached
 from console.render import render
 from console.screens import SCREENS
@@ -492,3 +493,15 @@ def test_a_schema_of_a_file_is_held_against_what_there_is() -> None:
     state = send(press(state, "esc"), Acted(attached.act, CHECKED))
     assert "would refuse 214 of the last 1,000" in frame(state)
     assert press(state, "enter").view.screen == "job"
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "words"),
+    [
+        ("cancelled", {"cause": "person", "reason": "wrong file"}, "by eva: wrong file"),
+        ("cancelled", {"cause": "parent", "reason": "its parent a is failed"}, "by eva: its parent a is failed"),
+        ("queued", {"reason": "parents_ended"}, "parents ended"),
+    ],
+)
+def test_a_timeline_says_who_and_why_in_words(kind: str, data: dict[str, str], words: str) -> None:
+    assert timeline.detail({"type": f"dev.observatory.job.{kind}.v1", "actor": "eva" if kind == "cancelled" else None, "data": data}) == words
