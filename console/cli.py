@@ -35,7 +35,7 @@ VERBS = (
     Verb("retry", "console.verbs.retry", "give failed or cancelled jobs new attempts"),
     Verb("rerun", "console.verbs.rerun", "make new jobs from ended ones"),
     Verb("graph", "console.verbs.graph", "the jobs that hang together with one: parents, children, and theirs"),
-    Verb("bulk", "console.verbs.bulk", "cancel, retry or rerun every job that a query finds"),
+    Verb("bulk", "console.verbs.bulk", "cancel, retry or rerun every job that a query finds; replay or discard dead letters"),
     Verb("run", "console.verbs.run", "run a task here and now, without server or queue"),
     Verb("new-task", "console.verbs.new_task", "begin a task of your own: module, schema, and a test that passes"),
     Verb("stats", "console.verbs.stats", "counts, throughput, failure rate, waiting and running times"),
