@@ -236,6 +236,17 @@ async def test_a_newer_layout_is_refused_in_words_and_left_alone(tmp_path: Path)
     assert layout(path) == 999
 
 
+async def test_a_start_forgets_the_workers_of_the_process_before(tmp_path: Path, store: SqliteJobStore) -> None:
+    await store.declare_queues([("default", None, None, False)])
+    await claimed(store, worker="before")
+    await store.close()
+    again = SqliteJobStore.at(store.database.path, check=validate_event)
+    await again.open()
+    await claimed(again, worker="now")
+    assert {queue.name: list(queue.workers) for queue in await again.queues()} == {"default": ["now"]}
+    await again.close()
+
+
 async def test_a_file_that_is_no_database_is_refused_in_words_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "observatory.db"
     path.write_text("no database")

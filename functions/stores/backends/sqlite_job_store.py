@@ -99,7 +99,8 @@ class SqliteJobStore(Commanding):
                        " UNION ALL SELECT as_of FROM checkpoints)") or 0  # fmt: skip
             self._clock = MonotonicClock(last + 1, self._wall)
         self._state = WriterState.load(connection)
-        connection.execute("DELETE FROM holds")  # whoever had them is dead: one process at a time writes here
+        for gone in ("holds", "workers"):  # whoever had them, and whoever asked for jobs, is dead: one process at a time writes here
+            connection.execute(f"DELETE FROM {gone}")
         counts: dict[str, int] = defaultdict(int)
         for (_, _, status), jobs in self._state.counts.items():
             counts[status] += jobs
