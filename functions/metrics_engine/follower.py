@@ -9,6 +9,7 @@ from contracts.errors import ObservatoryError, Passing, StoreUnavailable
 from contracts.event import Event
 from contracts.log_fields import about
 from functions.metrics_engine.readers import READ, Reader
+from functions.stores import faults
 from functions.stores.job_store import JobStore
 
 log = logging.getLogger("observatory.metrics_engine")
@@ -158,6 +159,7 @@ class Follower:
         upto = events[-1].position
         # False: another instance was faster; the next step starts where it ended
         self._cursor = upto if await self.reader.take(events, after, upto) else None
+        faults.reach("taken")
         return True
 
     def _next_arrived(self, after: int) -> list[Event]:

@@ -134,7 +134,7 @@ class Settings:
     mongo_server: str = ""
     """For `make servers`: the program of a MongoDB server (`mongod`, or FerretDB 1.24); empty: looked for on PATH."""
     test_kill: str = ""
-    """For tests: `point:count`, where the process kills itself."""
+    """For tests: where a process kills itself (stores/faults.py)."""
 
     @property
     def trigger_files(self) -> list[Path]:

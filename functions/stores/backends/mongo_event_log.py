@@ -20,6 +20,7 @@ from contracts import errors
 from contracts.errors import EventLogUnavailable
 from contracts.event import Event
 from contracts.times import from_rfc3339
+from functions.stores import faults
 from functions.stores.condition import FAIL, Condition
 from functions.stores.event_log import BUCKET_POSITIONS, Extent, bucket_of_position
 
@@ -122,6 +123,7 @@ class MongoEventLog:
                 if await self._cursors.find_one({"_id": FEED, "position": after}) is None:
                     return False
                 await self._replace_others(documents)
+            faults.reach("archived")
         moved: Document = {"position": upto}
         if after == 0 and events:  # the first ones; the feed may begin later than at 1
             moved["first"] = events[0].position
