@@ -58,7 +58,7 @@ def _show(session: Session, task: Mapping[str, Any]) -> None:
     columns = (Column("FIELD"), Column("TAKES", flexible=True, least=10), Column("DEFAULT"), Column("MEANING", flexible=True, least=20))
     session.table(columns, [
         (name + (" *" if name in required else ""), takes(field), json.dumps(field["default"]) if "default" in field else "",
-         f"{field.get('description', '')}{f' Secret: give it by {name}=@FILE or {name}=-.' if field.get('x-secret') is True else ''}")
+         " ".join(filter(None, (field.get("description"), f"Secret: give it by {name}=@FILE or {name}=-." if field.get("x-secret") is True else ""))))
         for name, field in fields.items()
     ])  # fmt: skip
     session.say()
@@ -81,5 +81,6 @@ def _example(fields: Mapping[str, payloads.Schema], required: set[str]) -> str:
     for name in shown:
         kinds = payloads.types_of(fields[name]) - {"null"}
         value = str(fields[name]["enum"][0]) if isinstance(fields[name].get("enum"), list) else samples.get(next(iter(sorted(kinds)), ""), "VALUE")
+        value = "@FILE" if fields[name].get("x-secret") is True else value
         parts.append(shlex.quote(f"{name}={value}"))
     return " ".join(parts)

@@ -173,6 +173,12 @@ def test_the_command_line_and_the_console_hide_it(system: System, jobs: dict[str
         hides(done.stdout + done.stderr, str(arguments))
 
 
+def test_what_a_task_takes_names_the_way_that_shows_a_secret_to_nobody(system: System) -> None:
+    said = console(system, "tasks", "secret.told").stdout
+    assert said.rstrip().endswith("submit secret.told password=@FILE")
+    assert "  Secret: give it by password=@FILE or password=-." in said
+
+
 def test_a_rerun_hides_it_too_and_gets_it_whole(system: System, jobs: dict[str, Any]) -> None:
     again = system.request("POST", f"/v1/jobs/{jobs['well']['id']}/rerun")
     job = system.ended(again.json()["id"])
