@@ -27,11 +27,13 @@ JOB = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("jobs", metavar="JOB | QUERY", nargs="*", help="ids of jobs, or a query; none: everything that happens")
-    parser.add_argument("--timeout", type=span, metavar="SPAN", help="give up after so long: 30s, 10m")
+    parser.add_argument("--timeout", type=span, metavar="SPAN", help="of jobs: give up after so long: 30s, 10m")
 
 
 def run(session: Session, arguments: argparse.Namespace) -> int:
     words = arguments.jobs
+    if arguments.timeout is not None and not (words and all(map(JOB.fullmatch, words))):
+        raise BadArgument("--timeout belongs to ids of jobs; a query, or everything, is watched until Ctrl-C")
     if not all(map(JOB.fullmatch, words)):
         if any(map(JOB.fullmatch, words)):
             raise BadArgument("watch takes ids of jobs or a query, not both; in a query an id is written id:JOB")

@@ -113,6 +113,12 @@ def test_a_watch_has_an_end_and_takes_no_mixture(system: System) -> None:
 FOLLOW = ["events", "--follow"]
 
 
+@pytest.mark.parametrize("words", [(), ("state:failed",)])
+def test_a_watch_without_ids_has_no_end_and_says_so(words: tuple[str, ...]) -> None:
+    done = console("http://127.0.0.1:9", "watch", *words, "--timeout", "1s")
+    assert (done.returncode, done.stderr.strip()) == (2, "--timeout belongs to ids of jobs; a query, or everything, is watched until Ctrl-C")
+
+
 @pytest.mark.parametrize("words", [["watch", "tag:looked-at"], [*FOLLOW, "--query", "tag:looked-at"], [*FOLLOW, "--after", "POSITION"]])
 def test_live_events_are_picked_by_a_query_or_begin_at_a_position(system: System, words: list[str]) -> None:
     head = system.request("GET", "/v1/events?limit=1").json()["items"][0]["position"]
