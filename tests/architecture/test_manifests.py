@@ -203,5 +203,56 @@ def test_network_policies_name_pods_that_exist() -> None:
     apps = {each["spec"]["template"]["metadata"]["labels"]["app"] for kind in ("StatefulSet", "Deployment") for each in of_kind(kind).values()}
     named = {value for each in of_kind("NetworkPolicy").values() for value in re.findall(r"'app': '([\w-]+)'", str(each))}
     listed = {value for each in of_kind("NetworkPolicy").values()
-              for rule in each["spec"]["podSelector"].get("matchExpressions", []) for value in rule["values"]}  # fmt: skip
+              for rule in each["spec"]["podSelector"].get("matchExpressions", []) for value in rule.get("values", ())}  # fmt: skip
     assert named | listed <= apps | {"grafana"}
+
+
+def is_picked(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    """Whether a label selector picks what has these labels (the operators that our policies use)."""
+    held = {"In": lambda rule: labels.get(rule["key"]) in rule["values"], "Exists": lambda rule: rule["key"] in labels}
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(held[rule["operator"]](rule) for rule in selector.get("matchExpressions", ()))
+
+
+def lets_in(policy: dict[str, Any], labels: dict[str, str], namespace: str, port: int) -> bool:
+    def is_from(peer: dict[str, Any]) -> bool:
+        home = {"kubernetes.io/metadata.name": namespace}
+        there = is_picked(peer["namespaceSelector"], home) if "namespaceSelector" in peer else namespace == access.NAMESPACE
+        return there and is_picked(peer.get("podSelector", {}), labels)
+
+    rules = (rule for rule in policy["spec"].get("ingress", ()) if port in [each["port"] for each in rule.get("ports", [{"port": port}])])
+    return any("from" not in rule or any(is_from(peer) for peer in rule["from"]) for rule in rules)
+
+
+def may_reach(source: str, target: str, port: int) -> bool:
+    """By all policies, as Kubernetes adds them up."""
+    policies = [each for each in of_kind("NetworkPolicy").values() if is_picked(each["spec"]["podSelector"], PODS[target])]
+    return not policies or any(lets_in(each, PODS.get(source, {}), source if source not in PODS else access.NAMESPACE, port) for each in policies)
+
+
+BROKERS = {"eventing.knative.dev/broker": "observatory"}  # what eventing-rabbitmq labels its ingress and its dispatchers with
+PODS = {
+    **{name: {"serving.knative.dev/service": name, **({} if name == "word-count" else {"observatory.dev/function": "yes"})} for name in SERVICES},
+    **{name: thing["spec"]["template"]["metadata"]["labels"] for kind in ("StatefulSet", "Deployment") for name, thing in of_kind(kind).items()},
+    "broker-ingress": BROKERS, "dispatcher": BROKERS, "grafana": {"app": "grafana"}, "a-stranger": {"app": "a-stranger"},
+}  # fmt: skip
+STORES = (("postgres", 5432), ("redis", 6379), ("mongo", 27017))
+
+
+def test_the_network_lets_pods_reach_what_they_need() -> None:
+    """On a cluster whose network enforces policies; a container of a user's own is woken there, too."""
+    needed = {(source, service, 8012) for service in SERVICES for source in ("knative-serving", "kourier-system")}
+    needed |= {(function, store, port) for function in FUNCTIONS | OWN_PROCESSORS for store, port in STORES}
+    needed |= {(function, "broker-ingress", 8080) for function in FUNCTIONS} | {("prometheus", function, 8080) for function in FUNCTIONS}
+    needed |= {("broker-ingress", "rabbitmq", 5672), ("dispatcher", "rabbitmq", 5672), ("rabbitmq-system", "rabbitmq", 15672), ("proxy", "rabbitmq", 15672)}
+    needed |= {("prometheus", "rabbitmq", 15692), ("prometheus", "alertmanager", 9093), ("proxy", "prometheus", 9090), ("elsewhere", "proxy", 3000)}
+    needed |= {("proxy", "grafana", 3000), ("grafana", "prometheus", 9090)}
+    assert {each for each in needed if not may_reach(*each)} == set()
+
+
+def test_the_network_lets_nobody_else_reach_a_store_or_a_function() -> None:
+    strangers = ("a-stranger", "word-count", "proxy", "dispatcher", "elsewhere")
+    refused = {(stranger, target, port) for stranger in strangers for target, port in STORES}
+    refused |= {(stranger, service, 8012) for stranger in strangers for service in SERVICES} | {("prometheus", "word-count", 8080)}
+    refused |= {(stranger, "rabbitmq", 5672) for stranger in ("a-stranger", "word-count", "gateway", "elsewhere")}
+    refused |= {(stranger, "broker-ingress", 8080) for stranger in ("a-stranger", "word-count", "elsewhere")}
+    assert {each for each in refused if may_reach(*each)} == set()
