@@ -16,6 +16,7 @@ from tests.support.system import ROOT
 
 Change = Callable[[dict[str, Any]], Any]
 SUCCEEDED, REQUEST, TASK = "schemas/events/job.succeeded.v1.json", "schemas/job-request.json", "schemas/tasks/demo-sleep.v1.json"
+ANSWERS, WISHES = "schemas/answers.json", "schemas/wishes.json"
 
 
 @pytest.fixture
@@ -38,8 +39,19 @@ def properties(document: dict[str, Any]) -> dict[str, Any]:
     return document["properties"]
 
 
+def define(document: dict[str, Any], name: str) -> dict[str, Any]:
+    return document["$defs"][name]
+
+
 def test_the_schemas_keep_what_was_released() -> None:
     assert governance.check() == []
+
+
+def test_every_schema_is_released() -> None:
+    """What is not, `check` would let change in any way."""
+    names = {path.relative_to(ROOT / "contracts" / "schemas") for path in (ROOT / "contracts" / "schemas").rglob("*.json")}
+    released = ROOT / "contracts" / "released" / "schemas"
+    assert names == {path.relative_to(released) for path in released.rglob("*.json")}
 
 
 NARROWED: dict[str, tuple[str, Change]] = {
@@ -51,6 +63,12 @@ NARROWED: dict[str, tuple[str, Change]] = {
     "a value that is no longer taken": (TASK, lambda d: properties(d)["seconds"].update(enum=[1, 2])),
     "a read field that is optional now": (SUCCEEDED, lambda d: d["required"].remove("ran_seconds")),
     "a read field that has another type now": (SUCCEEDED, lambda d: properties(d).update(ran_seconds={"type": "string"})),
+    "a field of an answer that may be missing now": (ANSWERS, lambda d: define(d, "submitted")["required"].remove("url")),
+    "a field of an answer that has another type now": (ANSWERS, lambda d: properties(define(d, "wished")).update(url={"type": "integer"})),
+    "an answer that is gone": (ANSWERS, lambda d: d["$defs"].pop("audit")),
+    "a field of a wish that is required now": (WISHES, lambda d: define(d, "replay").update(required=["reason"])),
+    "a field of a wish that is unknown now": (WISHES, lambda d: properties(define(d, "bulk")).pop("dry_run")),
+    "a wish that is gone": (WISHES, lambda d: d["$defs"].pop("discard")),
     "a read field that is gone": (SUCCEEDED, lambda d: (properties(d).pop("ran_seconds"), d["required"].remove("ran_seconds"))),
 }  # fmt: skip
 
@@ -67,6 +85,9 @@ HARMLESS: dict[str, tuple[str, Change]] = {
     "a new optional field of a request": (REQUEST, lambda d: properties(d).update(note={"type": "string"})),
     "a limit that was raised": (TASK, lambda d: properties(d)["seconds"].update(maximum=7200)),
     "a new field of an event": (SUCCEEDED, lambda d: properties(d).update(extra={"type": "string"})),
+    "a new field of an answer": (ANSWERS, lambda d: properties(define(d, "submitted")).update(extra={"type": "string"})),
+    "a new answer": (ANSWERS, lambda d: d["$defs"].update(another={"type": "object"})),
+    "a new optional field of a wish": (WISHES, lambda d: properties(define(d, "bulk")).update(note={"type": "string"})),
     "another description": (SUCCEEDED, lambda d: d.update(description="Said anew.")),
 }
 
