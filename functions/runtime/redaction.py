@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ Redact = Callable[[Sequence[Event]], Awaitable[Sequence[Event]]]
 """Events as they may leave the store. Raises StoreUnavailable while that cannot be told."""
 LookUp = Callable[[], Awaitable[Mapping[str, Sequence[Any]]]]
 LOOK_UP_SECONDS = 5.0
+AGAIN_SECONDS = 5.0
 
 
 async def nothing_hidden(events: Sequence[Event]) -> Sequence[Event]:
@@ -37,15 +39,19 @@ class Redactor:
     the tasks of this deployment once had (JobStore's `remember_secrets`): what was once hidden stays so.
 
     Where other machines may have other tasks, `look_up` asks the store for all that were ever kept, before anything of a type or
-    version goes out that this process does not know: who accepts jobs of a type has kept its secrets first. What nobody ever
-    marked passes as it is."""
+    version goes out that this process does not know: who accepts jobs of a type has kept its secrets first. Of what it knows it asks
+    again after `again_seconds`, for others may mark a field of it without a new version. What nobody ever marked passes as it is."""
 
-    def __init__(self, catalogue: Catalogue, earlier: Mapping[str, Sequence[Any]] | None = None, look_up: LookUp | None = None) -> None:
+    def __init__(
+        self, catalogue: Catalogue, earlier: Mapping[str, Sequence[Any]] | None = None, look_up: LookUp | None = None,
+        again_seconds: float = AGAIN_SECONDS,
+    ) -> None:  # fmt: skip
         self._catalogue = catalogue
         self._generation = -1
         self._secret = {job_type: list(found) for job_type, found in (earlier or {}).items()}
         self._look_up = look_up
         self._looked_up: set[tuple[str, int]] = set()
+        self._looked_up_at, self._again_seconds = time.monotonic(), again_seconds
 
     @property
     def _schemas(self) -> dict[str, list[Any]]:
@@ -80,11 +86,11 @@ class Redactor:
         return [self.schedule(document) for document in documents]
 
     def searched(self, loop: asyncio.AbstractEventLoop) -> Callable[[str, Any], Any]:
-        """As `payload`, for the threads that index and search: of a type that is new here they ask once."""
+        """As `payload`, for the threads that index and search: they ask of a type that is new here, and again after a while."""
         asked: set[str] = set()
 
         def shown(job_type: str, payload: Any) -> Any:
-            if self._look_up is not None and job_type not in asked and not self._knows(job_type):
+            if self._look_up is not None and (self._is_stale() or (job_type not in asked and not self._knows(job_type))):
                 try:
                     asyncio.run_coroutine_threadsafe(self._learn([{"type": job_type}]), loop).result(LOOK_UP_SECONDS)
                 except TimeoutError:
@@ -95,15 +101,20 @@ class Redactor:
         return shown
 
     async def _learn(self, requests: Iterable[Any]) -> None:
-        """Asks the store once for a type and version; each time for a request that names no version."""
+        """Asks the store once for a type and version, each time for a request that names no version, and again after a while."""
         if self._look_up is None:
             return
         kinds = {(request["type"], request.get("task_version")) for request in requests
                  if isinstance(request, dict) and isinstance(request.get("type"), str) and isinstance(request.get("task_version"), int | None)}
         unknown = {(job_type, version) for job_type, version in kinds if not self._knows_version(job_type, version)}
-        if unknown:
+        if unknown or (kinds and self._is_stale()):
+            asked_at = time.monotonic()
             self._add(await self._look_up())
+            self._looked_up_at = asked_at
             self._looked_up |= {(job_type, version) for job_type, version in unknown if version is not None}
+
+    def _is_stale(self) -> bool:
+        return time.monotonic() - self._looked_up_at >= self._again_seconds
 
     def _knows_version(self, job_type: str, version: int | None) -> bool:
         own = self._catalogue.get(job_type).version if job_type in self._catalogue else None

@@ -44,18 +44,18 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteJobStore]:
 class Machine:
     """One that started with these tasks; `asked` counts how often it asked the store for secrets since."""
 
-    def __init__(self, store: SqliteJobStore, catalogue: Catalogue, earlier: Mapping[str, Sequence[Any]]) -> None:
+    def __init__(self, store: SqliteJobStore, catalogue: Catalogue, earlier: Mapping[str, Sequence[Any]], again_seconds: float) -> None:
         self._store, self.asked = store, 0
-        self.redactor = Redactor(catalogue, earlier, self._look_up)
+        self.redactor = Redactor(catalogue, earlier, self._look_up, again_seconds)
 
     async def _look_up(self) -> Mapping[str, Sequence[Any]]:
         self.asked += 1
         return await self._store.remember_secrets({})
 
 
-async def started(store: SqliteJobStore, *tasks: TaskDefinition) -> Machine:
+async def started(store: SqliteJobStore, *tasks: TaskDefinition, again_seconds: float = 600.0) -> Machine:
     catalogue = Catalogue(tasks)
-    return Machine(store, catalogue, await store.remember_secrets(secret_schemas(catalogue)))
+    return Machine(store, catalogue, await store.remember_secrets(secret_schemas(catalogue)), again_seconds)
 
 
 def text_of(shown: Any) -> str:
@@ -119,6 +119,18 @@ async def test_what_is_known_is_not_asked_for(store: SqliteJobStore) -> None:
     for _ in range(3):
         await first.redactor.events(await store.feed(0, 100))
     assert first.asked == 1  # by all five, three times
+
+
+async def test_a_field_that_becomes_secret_without_a_new_version_is_learnt_of_after_a_while(store: SqliteJobStore) -> None:
+    first, indexing = await started(store, task(PLAIN), again_seconds=0.5), await started(store, task(PLAIN), again_seconds=0.5)
+    shown = indexing.redactor.searched(asyncio.get_running_loop())
+    await started(store, task(SECRET))
+    (job,) = await submitted(store, request("pay.charge", payload={"card": CARD}))
+    await asyncio.sleep(0.5)
+    assert CARD not in text_of(await first.redactor.events(await store.feed(0, 10)))
+    assert CARD not in text_of(await first.redactor.jobs([await store.job(job)]))
+    assert CARD not in json.dumps(await asyncio.to_thread(shown, "pay.charge", {"card": CARD}))
+    assert (first.asked, indexing.asked) == (1, 1)
 
 
 async def test_while_the_store_cannot_say_nothing_goes_out(store: SqliteJobStore) -> None:
