@@ -90,10 +90,12 @@ def test_a_processor_that_is_told_to_end_lets_its_longest_job_finish(processor: 
 
 def test_every_container_keeps_its_rights_small() -> None:
     shared = {each["path"]: each["value"] for each in yaml.safe_load((BASE / "function-patch.yaml").read_text())}
-    for name in SERVICES:
-        rules = container(name).get("securityContext") or shared["/spec/template/spec/containers/0/securityContext"]
+    given = {name: container(name).get("securityContext") or shared["/spec/template/spec/containers/0/securityContext"] for name in SERVICES}
+    given |= {name: each["securityContext"] for name, thing in of_kind("Deployment").items() for each in thing["spec"]["template"]["spec"]["containers"]}
+    assert {"proxy", "prometheus", "alertmanager", "word-count"} <= set(given)
+    for name, rules in given.items():
         assert rules["allowPrivilegeEscalation"] is False and rules["runAsNonRoot"] is True and rules["capabilities"] == {"drop": ["ALL"]}, name
-    assert shared["/spec/template/spec/containers/0/securityContext"]["readOnlyRootFilesystem"] is True
+        assert rules["readOnlyRootFilesystem"] is True, name
 
 
 def millicores(text: str) -> int:
