@@ -9,6 +9,7 @@ I15 idempotent.
 import contextlib
 import json
 import sqlite3
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -57,7 +58,11 @@ def read_evidence(place: Path | str, redis: str | None = None) -> Evidence:
     """Reads a data file, or the PostgreSQL of a URL, in one snapshot, and writes nothing; with `redis` the statistics from there."""
     jobs, rows, tables, head = _read_sqlite(place) if isinstance(place, Path) else read_postgres(place)
     if redis is not None and rows:
-        cursor, tables["statistics_states"], tables["statistics_sums"] = read_redis(redis, json.loads(rows[0]["body"])["source"])
+        source, tries = json.loads(rows[0]["body"])["source"], 20
+        while (told := read_redis(redis, source))[0] != head and (tries := tries - 1):  # two servers are no snapshot: events came between
+            time.sleep(0.2)
+            jobs, rows, tables, head = _read_sqlite(place) if isinstance(place, Path) else read_postgres(place)
+        cursor, tables["statistics_states"], tables["statistics_sums"] = told
         tables["cursors"] = [row for row in tables["cursors"] if row["name"] != "statistics"] + [{"name": "statistics", "position": cursor}]
     streams: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
