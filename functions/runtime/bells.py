@@ -42,7 +42,7 @@ class PublishedBell:
     async def _publish(self, events: list[Event]) -> None:
         """Leaves out what the relay has not published yet: it will ring by itself, and `confirmed` must not run ahead of it."""
         published = await self._published() if events else 0
-        events = [event for event in events if event.position <= published]
+        events = [event for event in events if 0 < event.position <= published]  # 0: no place in the feed yet
         if not events:
             return
         try:
