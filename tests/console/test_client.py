@@ -206,8 +206,9 @@ def test_the_key_is_in_a_header_and_nowhere_else(moody: Moody) -> None:
 
 def test_a_page_for_browsers_is_named_and_not_quoted(moody: Moody) -> None:
     moody.plan = [(501, {"content-type": "text/html"}, "<html><h1>Error response</h1>")]
-    with pytest.raises(ObservatoryApiError, match=rf"^what answers at {moody.url} is not this system.*501 with text/html\)$") as caught:
-        Client(moody.url).submit("a.b", {})
+    said = rf"^what answers at {moody.url} is not this system.*501 with text/html\)$"
+    with Client(moody.url) as client, pytest.raises(ObservatoryApiError, match=said) as caught:
+        client.submit("a.b", {})
     assert caught.value.status == 501
 
 
