@@ -1,6 +1,7 @@
 """The cluster's files agree with each other and with the code: names, types, environment, ports, images."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ def documents(*paths: Path) -> list[dict[str, Any]]:
     return [each for path in paths for each in yaml.safe_load_all(path.read_text()) if each]
 
 
+@cache
 def everything() -> list[dict[str, Any]]:
     return documents(*(path for path in sorted(BASE.glob("[1-9]*.yaml"))), *sorted((ROOT / "eventing" / "manifests").glob("[1-9]*.yaml")))
 
 
+@cache
 def of_kind(kind: str, group: str = "") -> dict[str, dict[str, Any]]:
     return {each["metadata"]["name"]: each for each in everything() if each["kind"] == kind and each["apiVersion"].startswith(group)}
 
