@@ -64,7 +64,7 @@ cli: .venv/ready ## the command line: make cli ARGS="list --limit 5"
 
 .PHONY: test
 test: .venv/ready-for-tests ## all tests but the long ones below (under five minutes)
-	@$(BIN)/python -m pytest -m "not kills and not openapi" -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -m "not kills and not openapi" -n 3 --dist loadfile $(ARGS)
 
 .PHONY: test-kills
 test-kills: .venv/ready-for-tests ## 200 seeded kills of the whole system, each followed by the checker
