@@ -158,7 +158,7 @@ class SqliteDatabase:
         except sqlite3.Error as error:
             raise ConfigurationError(f"cannot open {self.path}: {error}; choose another folder with OBSERVATORY_DATA") from error
         connection.execute("PRAGMA busy_timeout = 5000")
-        connection.execute("PRAGMA cache_size = -16384")
+        connection.execute("PRAGMA cache_size = -4096")  # KiB a connection; four times as much made nothing faster
         connection.execute("PRAGMA mmap_size = 0")
         return connection
 
