@@ -1,6 +1,6 @@
 """A job's events as a story: when, what, and how long it waited and ran. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +72,21 @@ def spent(job: Document, events: Sequence[Document], now: str) -> Spent:
         ran += max(seconds_since(job["started_at"], now), 0.0)
     if job["status"] == "queued" and job.get("queued_at"):
         waited += max(seconds_since(job["queued_at"], now), 0.0)
+    waited += sum(_waited_behind_others(events))
     return Spent(max(seconds_since(job["created_at"], end), 0.0), waited, ran)
+
+
+def _waited_behind_others(events: Sequence[Document]) -> Iterator[float]:
+    """What each attempt that is over took beyond its handler's own time: it waited in its processor, which had others before it."""
+    begun: str | None = None
+    for event in events:
+        data = event.get("data") or {}
+        if short_name(event["type"]) == "job.started":
+            begun = event["time"]
+        elif begun is not None and data.get("to") not in (None, "running"):
+            if data.get("ran_seconds") is not None:
+                yield max(seconds_since(begun, event["time"]) - data["ran_seconds"], 0.0)
+            begun = None
 
 
 def ran_seconds(job: Document) -> float | None:

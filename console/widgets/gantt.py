@@ -15,18 +15,28 @@ Stretch = tuple[str, float]  # a state, and the seconds in it
 
 
 def stretches(events: Sequence[Mapping[str, Any]], now: float) -> list[Stretch]:
-    """The states that a job was in, one after the other; `now` is in seconds since the epoch."""
+    """The states that a job was in, one after the other; `now` is in seconds since the epoch. What an attempt took beyond its
+    handler's own time it waited for a worker, behind others that its processor had."""
     found: list[Stretch] = []
-    moves = [(str(data["to"]), from_rfc3339(event["time"]) / MICROSECONDS) for event in events if (data := event.get("data") or {}).get("to")]
-    for index, (status, begin) in enumerate(moves):
-        end = moves[index + 1][1] if index + 1 < len(moves) else now
+    moves = [(str(data["to"]), from_rfc3339(event["time"]) / MICROSECONDS, data) for event in events if (data := event.get("data") or {}).get("to")]
+    for index, (status, begin, _) in enumerate(moves):
+        end, after = (moves[index + 1][1], moves[index + 1][2]) if index + 1 < len(moves) else (now, {})
         if status not in LOOKS:
             continue
-        if found and found[-1][0] == status:
-            found[-1] = (status, found[-1][1] + max(end - begin, 0.0))
-        else:
-            found.append((status, max(end - begin, 0.0)))
+        _add(found, status, max(end - begin, 0.0))
+        if status == "running" and after.get("ran_seconds") is not None and after["to"] != "running":
+            ran = min(max(after["ran_seconds"], 0.0), found[-1][1])
+            waited = found.pop()[1] - ran
+            _add(found, "queued", waited)
+            _add(found, "running", ran)
     return found
+
+
+def _add(found: list[Stretch], status: str, seconds: float) -> None:
+    if found and found[-1][0] == status:
+        found[-1] = (status, found[-1][1] + seconds)
+    else:
+        found.append((status, seconds))
 
 
 def gantt(parts: Sequence[Stretch], columns: int, ascii_only: bool = False) -> list[Span]:

@@ -14,9 +14,10 @@ from console.screens.panels import instances
 from console.state import State
 from console.update import update, wants
 from console.wants import ALERTS, AUDIT
+from console.widgets.gantt import stretches
 from tests.console.frames import CHECKED
 from tests.console.scenes import ALERTS as RAISED
-from tests.console.scenes import BULK, DOCUMENTS, EVENTS, JOBS, LETTER, NOW, QUEUES, STATS, WALL, command, job, press, scene, send, typed
+from tests.console.scenes import BULK, DOCUMENTS, EVENTS, JOBS, LETTER, NOW, QUEUES, STATS, WALL, command, event, job, press, scene, send, typed
 from tests.console.scenes import CONTRACTS as KINDS
 
 
@@ -505,3 +506,16 @@ def test_a_schema_of_a_file_is_held_against_what_there_is() -> None:
 )
 def test_a_timeline_says_who_and_why_in_words(kind: str, data: dict[str, str], words: str) -> None:
     assert timeline.detail({"type": f"dev.observatory.job.{kind}.v1", "actor": "eva" if kind == "cancelled" else None, "data": data}) == words
+
+
+def test_what_an_attempt_waited_behind_others_of_its_processor_is_waiting_and_not_running() -> None:
+    events = [
+        event(1, "accepted", type="a.b", queue="default", priority=4, **{"from": None, "to": "queued"}),
+        event(2, "started", attempt=1, lease_token=1, worker="one", waited_seconds=1.0, **{"from": "queued", "to": "running"}),
+        event(4, "progressed", attempt=1, lease_token=1, progress={"fraction": 0.5}, **{"from": "running", "to": "running"}),
+        event(6, "succeeded", attempt=1, lease_token=1, result=None, ran_seconds=2.5, **{"from": "running", "to": "succeeded"}),
+    ]
+    assert stretches(events, 0.0) == [("queued", 2.5), ("running", 2.5)]
+    job = {"status": "succeeded", "created_at": events[0]["time"], "finished_at": events[-1]["time"]}
+    where = timeline.spent(job, events, events[-1]["time"])
+    assert (where.waited_seconds, where.ran_seconds, where.held_seconds) == (2.5, 2.5, 0.0)
