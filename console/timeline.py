@@ -1,13 +1,15 @@
 """A job's events as a story: when, what, and how long it waited and ran. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from console import text
+from contracts.job import TERMINAL
 from contracts.times import MICROSECONDS, from_rfc3339
 
 Document = Mapping[str, Any]
+Stretch = tuple[str, float]  # a state, and the seconds in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +64,37 @@ def _entry(event: Document, begin: str) -> Entry:
     )
 
 
+def stretches(events: Sequence[Document], now: str) -> list[Stretch]:
+    """The states that a job was in up to `now`, one after the other, but those in which it has ended. What an attempt took beyond its
+    handler's own time it waited for a worker, behind others that its processor had."""
+    found: list[Stretch] = []
+    moves = [(str(data["to"]), event["time"], data) for event in events if (data := event.get("data") or {}).get("to")]
+    for (status, begin, _), (after, end, data) in zip(moves, [*moves, ("", now, {})][1:], strict=True):
+        if status in TERMINAL:
+            continue
+        _add(found, status, max(seconds_since(begin, end), 0.0))
+        if status == "running" and after != "running" and data.get("ran_seconds") is not None:
+            whole = found.pop()[1]
+            ran = min(data["ran_seconds"], whole)
+            _add(found, "queued", whole - ran)
+            _add(found, "running", ran)
+    return found
+
+
+def _add(found: list[Stretch], status: str, seconds: float) -> None:
+    if found and found[-1][0] == status:
+        found[-1] = (status, found[-1][1] + seconds)
+    else:
+        found.append((status, seconds))
+
+
 def spent(job: Document, events: Sequence[Document], now: str) -> Spent:
     """Where the time went, up to its end or to `now`; sums over all attempts."""
     end = job.get("finished_at") or now
-    data = [event.get("data") or {} for event in events]
-    waited = sum(d.get("waited_seconds") or 0.0 for d in data)
-    ran = sum(d.get("ran_seconds") or 0.0 for d in data)
-    if job["status"] == "running" and job.get("started_at"):
-        ran += max(seconds_since(job["started_at"], now), 0.0)
-    if job["status"] == "queued" and job.get("queued_at"):
-        waited += max(seconds_since(job["queued_at"], now), 0.0)
-    waited += sum(_waited_behind_others(events))
-    return Spent(max(seconds_since(job["created_at"], end), 0.0), waited, ran)
-
-
-def _waited_behind_others(events: Sequence[Document]) -> Iterator[float]:
-    """What each attempt that is over took beyond its handler's own time: it waited in its processor, which had others before it."""
-    begun: str | None = None
-    for event in events:
-        data = event.get("data") or {}
-        if short_name(event["type"]) == "job.started":
-            begun = event["time"]
-        elif begun is not None and data.get("to") not in (None, "running"):
-            if data.get("ran_seconds") is not None:
-                yield max(seconds_since(begun, event["time"]) - data["ran_seconds"], 0.0)
-            begun = None
+    took = {"queued": 0.0, "running": 0.0}
+    for status, seconds in stretches(events, end):
+        took[status] = took.get(status, 0.0) + seconds
+    return Spent(max(seconds_since(job["created_at"], end), 0.0), took["queued"], took["running"])
 
 
 def ran_seconds(job: Document) -> float | None:

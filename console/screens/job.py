@@ -17,7 +17,7 @@ from console.state import State, View
 from console.widgets.canvas import Area
 from console.widgets.graphs import bar
 from console.widgets.tree import Branch, tree_lines
-from contracts.times import to_rfc3339
+from contracts.times import to_micros, to_rfc3339
 
 ACTING = (
     Key(("c",), "cancel", "cancel", "Cancel the job; a running one is asked to stop."),
@@ -89,7 +89,7 @@ class JobScreen(Page):
         area.put(1, 1, self._sentence(state, view, job), "dim")
 
     def _sentence(self, state: State, view: View, job: Mapping[str, Any]) -> str:
-        spent = timeline.spent(job, self._events(state, view), to_rfc3339(round(state.clock * 1e6)))
+        spent = timeline.spent(job, self._events(state, view), to_rfc3339(to_micros(state.clock)))
         where = f"{job['queue']}, priority {job['priority']}, attempt {job['attempt']} of {job['attempts_allowed']}"
         return f"{where}; waited {text.duration(spent.waited_seconds)}, ran {text.duration(spent.ran_seconds)}, held back {text.duration(spent.held_seconds)}"
 

@@ -11,7 +11,8 @@ from console.screens.jobs import ago
 from console.screens.page import Text, document, facts, heading, wrapped
 from console.state import State
 from console.theme import STATE_STYLES
-from console.widgets.gantt import gantt, stretches
+from console.widgets.gantt import gantt
+from contracts.times import to_micros, to_rfc3339
 
 Document = Mapping[str, Any]
 OUTCOMES = {"succeeded": "ok", "failed": "bad", "permanent": "bad", "running": "active"}
@@ -27,7 +28,7 @@ def story(
     error = job.get("error")
     if isinstance(error, Mapping):
         lines += [[("error  ", "dim"), (timeline.error_line(error), "bad" if job["status"] == "failed" else "warn")]]
-    bar = gantt(stretches(events, state.clock), min(columns, 100), state.ascii_only)
+    bar = gantt(timeline.stretches(events, to_rfc3339(to_micros(state.clock))), min(columns, 100), state.ascii_only)
     lines += ([[]] if lines else []) + ([bar, _legend(state.ascii_only), []] if bar else [])
     lines += [[("timeline", "heading")], *map(_event, timeline.entries(events))]
     if attempts:

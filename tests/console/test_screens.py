@@ -14,7 +14,6 @@ from console.screens.panels import instances
 from console.state import State
 from console.update import update, wants
 from console.wants import ALERTS, AUDIT
-from console.widgets.gantt import stretches
 from tests.console.frames import CHECKED
 from tests.console.scenes import ALERTS as RAISED
 from tests.console.scenes import BULK, DOCUMENTS, EVENTS, JOBS, LETTER, NOW, QUEUES, STATS, WALL, command, event, job, press, scene, send, typed
@@ -515,7 +514,7 @@ def test_what_an_attempt_waited_behind_others_of_its_processor_is_waiting_and_no
         event(4, "progressed", attempt=1, lease_token=1, progress={"fraction": 0.5}, **{"from": "running", "to": "running"}),
         event(6, "succeeded", attempt=1, lease_token=1, result=None, ran_seconds=2.5, **{"from": "running", "to": "succeeded"}),
     ]
-    assert stretches(events, 0.0) == [("queued", 2.5), ("running", 2.5)]
+    assert timeline.stretches(events, events[-1]["time"]) == [("queued", 2.5), ("running", 2.5)]
     job = {"status": "succeeded", "created_at": events[0]["time"], "finished_at": events[-1]["time"]}
     where = timeline.spent(job, events, events[-1]["time"])
     assert (where.waited_seconds, where.ran_seconds, where.held_seconds) == (2.5, 2.5, 0.0)

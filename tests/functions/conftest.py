@@ -1,4 +1,4 @@
-"""A job store with its statistics, and the engine that folds them."""
+"""A job store with its statistics, and the engine that folds them; a worker pool that is watched."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,6 +9,7 @@ from functions.metrics_engine.service import MetricsEngine
 from functions.stores.backends.sqlite_job_store import SqliteJobStore
 from functions.stores.backends.sqlite_stats_store import SqliteStatsStore
 from tests.support.stores import sqlite_store
+from tests.support.worker_pool import Watched, running
 
 
 @pytest.fixture
@@ -25,3 +26,9 @@ def stats(jobs: SqliteJobStore) -> SqliteStatsStore:
 @pytest.fixture
 def engine(jobs: SqliteJobStore, stats: SqliteStatsStore) -> MetricsEngine:
     return MetricsEngine(jobs, stats)
+
+
+@pytest.fixture
+async def watched() -> AsyncIterator[Watched]:
+    async with running() as watched:
+        yield watched

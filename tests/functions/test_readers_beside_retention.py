@@ -172,15 +172,20 @@ async def test_statistics_beside_the_jobs_on_postgresql_change_places_with_anoth
         await jobs.close()
 
 
-async def test_lost_statistics_begin_at_the_checkpoint_and_are_equal_to_those_before(
-    jobs: SqliteJobStore, stats: SqliteStatsStore, engine: MetricsEngine
-) -> None:
+async def folded_and_dropped(jobs: SqliteJobStore, stats: SqliteStatsStore, engine: MetricsEngine) -> Any:
+    """The statistics of a mixed life that every reader has passed, and that retention has dropped since."""
     await mixed_life(jobs)
     await engine.catch_up()
     await jobs.advance("relay", await jobs.head())
     before = await stats.whole()
-    dropped = await jobs.prune(EVERYTHING)
-    assert dropped.jobs > 5
+    assert (await jobs.prune(EVERYTHING)).jobs > 5
+    return before
+
+
+async def test_lost_statistics_begin_at_the_checkpoint_and_are_equal_to_those_before(
+    jobs: SqliteJobStore, stats: SqliteStatsStore, engine: MetricsEngine
+) -> None:
+    before = await folded_and_dropped(jobs, stats, engine)
     await stats.clear()
     await MetricsEngine(jobs, stats).catch_up()
     assert await stats.whole() == before
@@ -270,11 +275,7 @@ async def test_statistics_that_retention_has_passed_find_it_at_the_next_page(
 async def test_statistics_older_than_what_was_dropped_are_built_anew(
     jobs: SqliteJobStore, stats: SqliteStatsStore, engine: MetricsEngine
 ) -> None:
-    await mixed_life(jobs)
-    await engine.catch_up()
-    await jobs.advance("relay", await jobs.head())
-    before = await stats.whole()
-    await jobs.prune(EVERYTHING)
+    before = await folded_and_dropped(jobs, stats, engine)
     old = await jobs.feed(0, 3)
     await stats.clear()
     await stats.apply(fold(old), 0, old[-1].position)  # a copy from before, brought back
